@@ -1,0 +1,134 @@
+"""Make a capture of any size, and the truth about it.
+
+    python benchmarks/make_capture.py mixed|mail OUT.pcap --size 2G --seed 1
+
+Writes OUT.pcap (classic pcap, Ethernet), OUT.json (how many of what was made) and OUT.gapped.jsonl (mail conversations that lost bytes, see traffic/truth.py). The same kind, size,
+seed and options give the same bytes. Memory stays near 300 MB whatever the size.
+
+mixed: 5 % of the bytes are mail as below. The rest, by bytes: HTTPS over TLS 1.3 48 % and 1.2 14 %, QUIC-like UDP 16 %, HTTP 9 %, SMB-like 6.9 %, SSH 5 %, DNS 1 %, and FTP, Redis and IRC,
+which look like mail to the careless (traffic/bulk.py).
+
+mail: mail alone. By conversations, in percent (traffic/mail.py):
+    SMTP relay in clear, 1-2 messages                    20      IMAP LOGIN and FETCH in clear               8
+    SMTP relay with STARTTLS                             20      IMAP STARTTLS                               3
+    submission 587, AUTH PLAIN (4) or LOGIN (2) in clear  6      POP3 USER/PASS and RETR in clear            5
+    submission 587 with STARTTLS                          8      POP3 STLS                                   2
+    submissions 465, TLS from the start                   6      failed logins: SMTP 2, IMAP 1.5, POP3 1     4.5
+    imaps 993 11, pop3s 995 4                            15      NNTP readers, half with AUTHINFO            2.5
+Message sizes are log-normal, median 12 KB, mean about 32 KB, with text, HTML and base64 attachments; TLS carries messages of the same sizes. Accounts, addresses, Message-IDs and passwords are
+different in every conversation.
+
+Both: 20 % IPv6; of the TCP segments 1 % come too late (behind one to three later frames of their conversation, within 1 ms), 0.2 % are missing though the peer
+acknowledges them, 0.5 % are there twice within 1 ms. Handshakes, acknowledgements, timestamps and both FINs (or a reset) are there, checksums are right. Arrivals make 1 Gbit/s on average; all
+conversations are played to their end, so the rate rises over the first second and falls over the last ones.
+"""
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from traffic import bulk, mail, message  # noqa: E402
+from traffic.engine import Player, Rates  # noqa: E402
+from traffic.library import Library  # noqa: E402
+from traffic.script import Pool, Script  # noqa: E402
+from traffic.tls_bytes import tls_region  # noqa: E402
+from traffic.truth import Truth  # noqa: E402
+
+MAIL_SHARE = 0.05  # of the bytes of a mixed capture
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def size_in_bytes(text: str) -> int:
+    """'500M' as bytes; K, M and G are powers of 1024."""
+    text = text.strip().upper().removesuffix("B")
+    unit = text[-1:] if text[-1:] in UNITS else ""
+    return int(float(text.removesuffix(unit)) * UNITS[unit])
+
+
+def endless_sizes(rng: np.random.Generator, n: int, ceiling: int) -> Iterator[int]:
+    """Message sizes in random order; each round of `n` has the right distribution."""
+    while True:
+        yield from rng.permutation(message.sizes(n, ceiling)).tolist()
+
+
+def mail_scripts(pool: Pool, rng: np.random.Generator, region, count: int, ceiling: int) -> tuple[list[Script], list[float]]:
+    """About `count` scripts in the shares of mail.MIX, and how often each is started."""
+    scripts, weights = [], []
+    sizes = endless_sizes(rng, max(count // 25, 10), ceiling)
+    mailer = mail.Mailer(pool, rng, region, sizes)
+    for share, write in mail.MIX:
+        n = max(int(count * share / 100), 4)
+        scripts += [write(mailer) for _n in range(n)]
+        weights += [share / 100 / n] * n
+    return scripts, weights
+
+
+def build(kind: str, size: int, seed: int, rates: Rates) -> tuple[Library, np.ndarray]:
+    """Scripts and their weights for a capture of this size; a small capture has smaller largest transfers, so that one of them does not fill it."""
+    rng = np.random.default_rng([seed, 1])
+    pool = Pool()
+    region = tls_region(rng, pool)
+    largest_message = min(max(size // 60, 40_000), 4 << 20)
+    mail_bytes = size if kind == "mail" else size * MAIL_SHARE
+    scripts, weights = mail_scripts(pool, rng, region, int(min(max(mail_bytes / 50_000, 60), 1500)), int(min(largest_message, max(mail_bytes / 20, 20_000))))
+    n_mail = len(scripts)
+    shares = []
+    if kind == "mixed":
+        writer = bulk.BulkWriter(pool, rng, bulk.Regions(pool, rng, region), ceiling=min(max(size // 60, 60_000), 12 << 20))
+        for share, write, count in bulk.MIX:
+            scripts += [write(writer) for _n in range(count)]
+            shares += [(share, count)]
+    library = Library(scripts, pool, rates.v6)
+    if kind == "mail":
+        return library, np.array(weights)
+    weights = np.array(weights)
+    weights *= MAIL_SHARE / float(library.mean_bytes[:n_mail] @ weights)
+    total, at, rest = sum(share for share, _count in shares), n_mail, []
+    for share, count in shares:
+        rest += [(1 - MAIL_SHARE) * share / total / float(library.mean_bytes[at:at + count].sum())] * count
+        at += count
+    return library, np.concatenate([weights, rest])
+
+
+def make(kind: str, path: Path, size: int, seed: int = 1, nanoseconds: bool = False, rates: Rates = Rates()) -> dict:
+    """Write the capture and its truth; returns the truth."""
+    begun = time.perf_counter()
+    library, weights = build(kind, size, seed, rates)
+    player = Player(library, weights, size, seed, rates, nanoseconds)
+    gapped_path = path.with_name(path.stem + ".gapped.jsonl")
+    with open(path, "wb", buffering=0) as out, open(gapped_path, "w") as gapped:
+        truth = Truth(library, gapped)
+        player.run(out, truth)
+    summary = truth.summary(player, path, kind=kind, seed=seed, size_asked=size, nanoseconds=nanoseconds,
+                            rates={"lost": rates.lost, "duplicated": rates.duplicated, "reordered": rates.reordered, "ipv6": rates.v6})
+    path.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+    summary["seconds"] = time.perf_counter() - begun
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make a capture of any size, and the truth about it.")
+    parser.add_argument("kind", choices=("mixed", "mail"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--size", default="100M", help="bytes, with K, M or G (powers of 1024)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nanoseconds", action="store_true", help="write a nanosecond pcap")
+    given = parser.parse_args()
+    summary = make(given.kind, given.out, size_in_bytes(given.size), given.seed, given.nanoseconds)
+    rate = summary["bytes"] / summary["seconds"] / 1e6
+    print(f"{given.out}: {summary['bytes']:,} bytes, {summary['frames']:,} frames, {summary['flows']['total']:,} conversations "
+          f"({summary['mail']['made']['conversations']['total']:,} mail), at most {summary['most_open_conversations']:,} open; {summary['seconds']:.1f} s, {rate:.0f} MB/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,416 @@
+"""Kept segments of a flow into turns: each side in sequence order, both sides in the order they spoke.
+
+A segment is handed on once its side is complete up to it and the other side is complete up to what it acknowledges (RFC 9293 §3.4, §3.10.7.4):
+acknowledgements settle what came first even where a mirror port delivers the two directions late or mixed. What does not
+come within `PATIENCE` further segments and was acknowledged is a gap. The first copy of a byte counts; a later copy
+with other content is reported as a conflict.
+"""
+from __future__ import annotations
+
+from .flows import _distance, release_segment
+from .jit import kernel, part
+from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
+
+_MASK32 = 0xFFFFFFFF
+PATIENCE = 24  # segments of the flow that may pass before an acknowledged hole is a gap
+PATIENCE_UNACKED = 2048  # the same when nobody acknowledged the missing bytes: a retransmission may still come
+PATIENCE_NS = 2_000_000_000  # or this much time
+MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
+
+# kinds of turn
+DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT = 0, 1, 2, 3, 4
+# out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call, first mark
+N_TURN = 6
+# out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
+N_MARK = 4
+# out_results
+R_ENTRY, R_MORE, R_TURN, R_TURNS, R_MARK, R_MARKS, R_DUPLICATES, R_TRUNCATED, R_TRUNCATED_BYTES, R_CONFLICTS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+R_CHECKED_A, R_CHECKED_B, R_BAD_A, R_BAD_B, R_MAX_IP, R_FIRST_A, R_FIRST_B, R_OVER, R_UNSEEN_A, R_UNSEEN_B = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+R_DELIVERED_A, R_DELIVERED_B = 20, 21
+N_RESULT = 24
+
+# work int64[N_WORK]: what the parts of one flow's assembly share
+_NEXT0, _NEXT1, _HEAD0, _HEAD1, _TAIL0, _TAIL1, _OFFSET0, _OFFSET1, _PLACE0, _PLACE1 = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+_KNOWN0, _KNOWN1, _LINE0, _LINE1, _LINE_PLACE0, _LINE_PLACE1, _ACK0, _ACK1, _FIN0, _FIN1 = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+_PHANTOM0, _PHANTOM1, _TURNS, _MARKS, _CONFLICTS, _ENTRY_TURN, _PENDING, _HAS0, _HAS1, _ACKSET0, _ACKSET1 = 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+N_WORK = 32
+
+
+@part
+def _turn(out_turns, work, kind, side, place, length):
+    row = work[_TURNS]
+    if row >= len(out_turns):
+        return
+    out_turns[row, 0] = kind
+    out_turns[row, 1] = side
+    out_turns[row, 2] = place
+    out_turns[row, 3] = length
+    out_turns[row, 4] = work[_OFFSET0 + side]
+    out_turns[row, 5] = work[_MARKS]
+    work[_TURNS] = row + 1
+
+
+@part
+def _gap(out_turns, work, kind, side, length):
+    """Missing bytes of a side: say so, step over them, and begin a new stretch in which offsets and places run in parallel."""
+    _turn(out_turns, work, kind, side, 0, length)
+    work[_OFFSET0 + side] += length
+    work[_NEXT0 + side] = (work[_NEXT0 + side] + length) & _MASK32
+    work[_LINE0 + side] = work[_OFFSET0 + side]
+    work[_LINE_PLACE0 + side] = work[_PLACE0 + side]
+
+
+@part
+def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
+    """Hand one segment on whose beginning is not ahead of its side."""
+    segments = t.segments
+    behind = -_distance(segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
+    captured = segments[row, S_LENGTH] >> 32
+    wire = segments[row, S_LENGTH] & _MASK32
+    at = segments[row, S_AT]
+    marks = segments[row, S_INFO] >> 40
+    if behind > 0 and not (wire <= 1 and behind == 1) and not marks & MARK_BAD_CHECKSUM:  # a keep-alive may carry one garbage byte
+        overlap = min(behind, captured)
+        offset = work[_OFFSET0 + side] - behind
+        first = max(0, work[_LINE0 + side] - offset)
+        for i in range(first, overlap):
+            if out_bytes[work[_LINE_PLACE0 + side] + offset + i - work[_LINE0 + side]] != t.arena[at + i]:
+                work[_CONFLICTS] += 1
+                saved = work[_OFFSET0 + side]
+                work[_OFFSET0 + side] = offset + i
+                _turn(out_turns, work, CONFLICT, side, segments[row, S_FRAME], overlap - i)
+                work[_OFFSET0 + side] = saved
+                break
+    if behind >= wire:
+        return
+    fresh = captured - behind
+    if fresh > 0:
+        place = work[_PLACE0 + side]
+        source = t.arena[at + behind:at + captured]
+        target = out_bytes[place:place + fresh]
+        for i in range(fresh):
+            target[i] = source[i]
+        last = work[_TURNS] - 1
+        mark = work[_MARKS]
+        if last >= work[_ENTRY_TURN] and out_turns[last, 0] == DATA and out_turns[last, 1] == side:
+            out_turns[last, 3] += fresh
+        else:
+            _turn(out_turns, work, DATA, side, place, fresh)
+        out_marks[mark, 0] = side
+        out_marks[mark, 1] = work[_OFFSET0 + side]
+        out_marks[mark, 2] = segments[row, S_FRAME]
+        out_marks[mark, 3] = segments[row, S_NS]
+        work[_MARKS] = mark + 1
+        work[_PLACE0 + side] = place + fresh
+        work[_OFFSET0 + side] += fresh
+        work[_NEXT0 + side] = (work[_NEXT0 + side] + fresh) & _MASK32
+        work[_HAS0 + side] = 1
+    cut = wire - max(captured, behind)
+    if cut > 0:
+        _gap(out_turns, work, GAP_SNAPLEN, side, cut)
+
+
+@part
+def _waits(t, row, side, work):
+    """How many bytes of the other side a segment acknowledges that were not handed on yet."""
+    other = 1 - side
+    if (t.segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
+        return 0
+    need = _distance(t.segments[row, S_SEQ] & _MASK32, work[_NEXT0 + other]) - work[_FIN0 + other]
+    return need if 0 < need < MAX_GAP else 0
+
+
+@part
+def _pop(t, side, rows, after, before, gone, work):
+    index = work[_HEAD0 + side]
+    work[_HEAD0 + side] = after[index]
+    if after[index] >= 0:
+        before[after[index]] = -1
+    else:
+        work[_TAIL0 + side] = -1
+    gone[index] = 1
+    work[_PENDING] -= 1
+    return rows[index]
+
+
+@part
+def _silence(t, row, side, out_turns, work):
+    """The other side is not in the capture at all: say that it spoke where acknowledgements show it."""
+    other = 1 - side
+    if (t.segments[row, S_INFO] >> 40) & MARK_NO_ACK or work[_KNOWN0 + other]:
+        return
+    acknowledged = t.segments[row, S_SEQ] & _MASK32
+    if work[_ACKSET0 + side]:
+        advance = _distance(acknowledged, work[_ACK0 + side])
+        if 0 < advance < MAX_GAP:
+            _turn(out_turns, work, SILENT, other, 0, advance)
+            work[_OFFSET0 + other] += advance
+    work[_ACK0 + side] = acknowledged
+    work[_ACKSET0 + side] = 1
+
+
+@part
+def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, force):
+    """Hand on what can be handed on; with force, first settle one thing that blocks. True when anything moved."""
+    moved = False
+    if force:
+        choice = -1
+        for side in range(2):
+            index = work[_HEAD0 + side]
+            if index < 0:
+                continue
+            hole = _distance(t.segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
+            if hole > 0 and (choice < 0 or index < work[_HEAD0 + choice]):
+                choice = side
+        if choice >= 0:
+            head = rows[work[_HEAD0 + choice]]
+            hole = _distance(t.segments[head, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + choice])
+            told = _distance(work[_PHANTOM0 + choice], work[_NEXT0 + choice]) if work[_PHANTOM0 + choice] >= 0 else 0
+            if 0 < told <= hole:  # this much was said to be missing already
+                work[_OFFSET0 + choice] += told
+                work[_NEXT0 + choice] = (work[_NEXT0 + choice] + told) & _MASK32
+                hole -= told
+            work[_PHANTOM0 + choice] = -1
+            if hole > 0:
+                _gap(out_turns, work, GAP, choice, hole)
+            else:
+                work[_LINE0 + choice] = work[_OFFSET0 + choice]
+                work[_LINE_PLACE0 + choice] = work[_PLACE0 + choice]
+        else:
+            index0, index1 = work[_HEAD0], work[_HEAD1]
+            choice = 0 if index1 < 0 or 0 <= index0 < index1 else 1
+            row = rows[work[_HEAD0 + choice]]
+            need = _waits(t, row, choice, work)
+            if need > 0:
+                _turn(out_turns, work, GAP, 1 - choice, 0, need)
+                work[_PHANTOM1 if choice == 0 else _PHANTOM0] = t.segments[row, S_SEQ] & _MASK32
+            _deliver(t, _pop(t, choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
+        moved = True
+    again = True
+    while again:
+        again = False
+        for side in range(2):
+            while work[_HEAD0 + side] >= 0:
+                row = rows[work[_HEAD0 + side]]
+                if _distance(t.segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0 or _waits(t, row, side, work) > 0:
+                    break
+                _silence(t, row, side, out_turns, work)
+                _deliver(t, _pop(t, side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, work)
+                moved = again = True
+    return moved
+
+
+@part
+def _hole_is_acknowledged(t, rows, work, acked0, acked1):
+    """Whether something that blocks was seen by its receiver, so that no retransmission will bring it."""
+    for side in range(2):
+        index = work[_HEAD0 + side]
+        if index < 0:
+            continue
+        if _distance(t.segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0:
+            acked = acked1 if side == 0 else acked0
+            if acked == 0 or _distance(acked, work[_NEXT0 + side]) > 0:
+                return True
+        else:
+            return True
+    return False
+
+
+@part
+def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, out_marks, out_result, work):
+    """Assemble one flow; True when it keeps segments that did not fit into this call."""
+    flows, segments = t.flows, t.segments
+    state = flows[entry, STATE]
+    row = (flows[entry, SEGMENTS] >> 32) - 1
+    n = 0
+    room = len(out_bytes) - work[_PLACE0]
+    size0 = 0
+    size = 0
+    low0 = low1 = -1
+    seen0 = seen1 = False
+    while row >= 0 and n < len(rows) and work[_MARKS] + n < len(out_marks):
+        captured = segments[row, S_LENGTH] >> 32
+        if size + captured > room:
+            break
+        side = segments[row, S_FLOW]
+        sequence = (segments[row, S_SEQ] >> 32) & _MASK32
+        if side == 0:
+            size0 += captured
+            if not seen0 or captured > 1 and _distance(sequence, low0) < 0:
+                low0 = sequence
+            seen0 = True
+        else:
+            if not seen1 or captured > 1 and _distance(sequence, low1) < 0:
+                low1 = sequence
+            seen1 = True
+        size += captured
+        rows[n] = row
+        gone[n] = 0
+        n += 1
+        row = segments[row, S_NEXT] - 1
+    rest = row + 1  # first segment that did not fit, plus one
+    more = rest > 0
+    final = over and not more
+
+    start = work[_PLACE0]
+    base = flows[entry, BASE]
+    based0 = state & (ISN_A | BASED_A)
+    based1 = state & (ISN_B | BASED_B)
+    work[_NEXT0] = (base >> 32) & _MASK32 if based0 else max(low0, 0)
+    work[_NEXT1] = base & _MASK32 if based1 else max(low1, 0)
+    work[_KNOWN0] = 1 if seen0 or state & BASED_A or state & ISN_A and state & SEEN_A and flows[entry, BYTES_A] >> 24 else 0
+    work[_KNOWN1] = 1 if seen1 or state & BASED_B or state & ISN_B and state & SEEN_B and flows[entry, BYTES_B] >> 24 else 0
+    work[_HEAD0] = work[_HEAD1] = work[_TAIL0] = work[_TAIL1] = -1
+    work[_OFFSET0] = work[_OFFSET1] = 0
+    work[_PLACE1] = start + size0
+    work[_LINE0] = work[_LINE1] = 0
+    work[_LINE_PLACE0] = start
+    work[_LINE_PLACE1] = work[_PLACE1]
+    work[_ACK0] = work[_ACK1] = 0
+    work[_ACKSET0] = work[_ACKSET1] = 0
+    if state & ISN_B and not work[_KNOWN1]:
+        work[_ACK0], work[_ACKSET0] = base & _MASK32, 1
+    if state & ISN_A and not work[_KNOWN0]:
+        work[_ACK1], work[_ACKSET1] = (base >> 32) & _MASK32, 1
+    work[_FIN0] = 1 if state & FIN_A else 0
+    work[_FIN1] = 1 if state & FIN_B else 0
+    work[_PHANTOM0] = work[_PHANTOM1] = -1
+    work[_CONFLICTS] = 0
+    work[_PENDING] = 0
+    work[_HAS0] = work[_HAS1] = 0
+    work[_ENTRY_TURN] = work[_TURNS]
+    first_turn, first_mark = work[_TURNS], work[_MARKS]
+    out_result[R_FIRST_A] = (base >> 32) & _MASK32 if state & ISN_A else max(low0, 0)
+    out_result[R_FIRST_B] = base & _MASK32 if state & ISN_B else max(low1, 0)
+    acked0 = (flows[entry, ACKED] >> 32) & _MASK32
+    acked1 = flows[entry, ACKED] & _MASK32
+
+    stuck = 0
+    stuck_ns = 0
+    for i in range(n):
+        row = rows[i]
+        side = segments[row, S_FLOW]
+        marks = segments[row, S_INFO] >> 40
+        if marks & MARK_DUPLICATE:
+            out_result[R_DUPLICATES] += 1
+        else:
+            cut = (segments[row, S_LENGTH] & _MASK32) - (segments[row, S_LENGTH] >> 32)
+            if cut > 0:
+                out_result[R_TRUNCATED] += 1
+                out_result[R_TRUNCATED_BYTES] += cut
+            if marks & MARK_CHECKED:
+                out_result[R_CHECKED_A + side] += 1
+                if marks & MARK_BAD_CHECKSUM:
+                    out_result[R_BAD_A + side] += 1
+        out_result[R_MAX_IP] = max(out_result[R_MAX_IP], (segments[row, S_INFO] >> 16) & 0xFFFF)
+        sequence = (segments[row, S_SEQ] >> 32) & _MASK32
+        place = work[_TAIL0 + side]
+        while place >= 0 and _distance((segments[rows[place], S_SEQ] >> 32) & _MASK32, sequence) > 0:
+            place = before[place]
+        before[i] = place
+        if place >= 0:
+            after[i] = after[place]
+            after[place] = i
+        else:
+            after[i] = work[_HEAD0 + side]
+            work[_HEAD0 + side] = i
+        if after[i] >= 0:
+            before[after[i]] = i
+        else:
+            work[_TAIL0 + side] = i
+        work[_PENDING] += 1
+        if _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, False):
+            stuck = 0
+            stuck_ns = segments[row, S_NS]
+        while work[_PENDING] > 0:
+            if stuck == 0:
+                stuck_ns = segments[row, S_NS]
+            stuck += 1
+            waited = segments[row, S_NS] - stuck_ns
+            if not ((stuck > PATIENCE or waited > PATIENCE_NS) and _hole_is_acknowledged(t, rows, work, acked0, acked1) or stuck > PATIENCE_UNACKED):
+                break
+            _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+            stuck = 0
+    if final:
+        while work[_PENDING] > 0:
+            _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+        for side in range(2):
+            acked = acked1 if side == 0 else acked0
+            if acked and work[_KNOWN0 + side]:
+                lost = _distance(acked, work[_NEXT0 + side]) - work[_FIN0 + side]
+                if 1 < lost < MAX_GAP and _distance(work[_PHANTOM0 + side], acked) != 0:
+                    _gap(out_turns, work, GAP, side, lost)
+    out_result[R_UNSEEN_A] = _distance(acked1, work[_ACK1]) if not work[_KNOWN0] and work[_ACKSET1] and acked1 else 0
+    out_result[R_UNSEEN_B] = _distance(acked0, work[_ACK0]) if not work[_KNOWN1] and work[_ACKSET0] and acked0 else 0
+
+    # what was not handed on stays with the flow, in the order of the capture
+    head = tail = 0
+    left_bytes = left = 0
+    kept = flows[entry, KEPT]
+    for i in range(n):
+        row = rows[i]
+        if gone[i]:
+            kept -= ((segments[row, S_LENGTH] >> 32) << 32) + 1
+            release_segment(segments, t.blocks, t.scalars, row)
+            continue
+        if tail:
+            segments[tail - 1, S_NEXT] = row + 1
+        else:
+            head = row + 1
+        tail = row + 1
+        segments[row, S_NEXT] = 0
+    if rest:
+        if tail:
+            segments[tail - 1, S_NEXT] = rest
+        else:
+            head = rest
+        tail = flows[entry, SEGMENTS] & _MASK32
+    flows[entry, SEGMENTS] = (head << 32) | tail
+    flows[entry, KEPT] = kept
+    if work[_KNOWN0] or based0:
+        flows[entry, STATE] |= BASED_A
+    if work[_KNOWN1] or based1:
+        flows[entry, STATE] |= BASED_B
+    flows[entry, BASE] = (work[_NEXT0] << 32) | work[_NEXT1]
+    out_result[R_ENTRY] = entry
+    out_result[R_MORE] = 1 if more else 0
+    out_result[R_TURN] = first_turn
+    out_result[R_TURNS] = work[_TURNS] - first_turn
+    out_result[R_MARK] = first_mark
+    out_result[R_MARKS] = work[_MARKS] - first_mark
+    out_result[R_CONFLICTS] = work[_CONFLICTS]
+    out_result[R_OVER] = 1 if over else 0
+    out_result[R_DELIVERED_A] = work[_OFFSET0]
+    out_result[R_DELIVERED_B] = work[_OFFSET1]
+    work[_PLACE0] = start + size
+    return more
+
+
+@kernel
+def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_turns, out_marks, out_results, work):
+    """Turn the kept segments of flows into turns.
+
+    Args:
+        t Tables                     read and written: what is handed on is freed
+        ready int64[n, 2]            flow, 1 if it is over; rows first:last are taken
+        rows, after, before int64[m], gone uint8[m]   scratch; m limits the segments of a flow in one call
+        out_bytes uint8[:]           both sides' bytes of each flow, each side in one piece
+        out_turns int64[:, N_TURN], out_marks int64[:, N_MARK], out_results int64[:, N_RESULT]   written, see above
+        work int64[N_WORK]           scratch; work[22] and work[23] are the numbers of turns and marks afterwards
+    Returns: row of `ready` to go on at. A flow with R_MORE set did not fit and is offered again by the caller.
+    """
+    work[_TURNS] = work[_MARKS] = work[_PLACE0] = 0
+    n_results = 0
+    for k in range(first, last):
+        entry = ready[k, 0]
+        need = t.flows[entry, KEPT]
+        if n_results and (work[_PLACE0] + (need >> 32) > len(out_bytes) or work[_MARKS] + (need & _MASK32) > len(out_marks)
+                          or work[_TURNS] + 4 * (need & _MASK32) + 8 > len(out_turns)):
+            return k
+        if n_results == len(out_results):
+            return k
+        for i in range(N_RESULT):
+            out_results[n_results, i] = 0
+        _one_flow(t, entry, ready[k, 1] != 0, rows, after, before, gone, out_bytes, out_turns, out_marks, out_results[n_results], work)
+        n_results += 1
+    return last

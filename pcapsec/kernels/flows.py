@@ -1,0 +1,607 @@
+"""Frames in, kept segments of possible mail conversations out: duplicates, fragments, the flow table, the sift.
+
+A flow has an entry from its first payload on. SYNs write to a direct-mapped table only, so a SYN flood costs nothing and can at worst make
+starts unknown. What the sift calls something else is counted and never stored.
+"""
+from __future__ import annotations
+
+
+from .jit import kernel, part
+from .layers import (ACK, ACK_FLAG, DPORT, DST0, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
+                     FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC0, SYN, TCP, TCP_CHECKSUM, TUNNEL,
+                     UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
+from .sift import MAIL_PORTS, sift
+from .sift import HTTP as SAYS_HTTP
+from .sift import OTHER as SAYS_OTHER
+from .sift import TLS as SAYS_TLS
+from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
+
+_MASK32 = 0xFFFFFFFF
+_SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
+_TLS_KEPT = 16384  # bytes per side of implicit TLS: both hellos and the certificates
+_SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
+
+
+@part
+def _distance(later, earlier):
+    """Signed distance of two sequence numbers (RFC 9293 §3.4)."""
+    return ((later - earlier + 0x80000000) & _MASK32) - 0x80000000
+
+
+@part
+def _mix(x):
+    x = (x ^ ((x >> 31) & 0x1FFFFFFFF)) * -0x61C8864680B583EB
+    x = (x ^ ((x >> 29) & 0x7FFFFFFFF)) * -0x4B47D0C5A6B3F1D3
+    return x ^ ((x >> 32) & _MASK32)
+
+
+@part
+def _pair_hash(a0, a1, b0, b1):
+    return _mix(_mix(a0 + 0x51ED27) ^ a1) ^ _mix(_mix(b0 + 0x2545F49) + b1)
+
+
+@part
+def _find(flows, index, key_hash, a0, a1, b0, b1, ports):
+    """Number of the flow with this key, -1 when there is none."""
+    mask = len(index) - 1
+    slot = key_hash & mask
+    while True:
+        entry = int(index[slot])
+        if entry == 0:
+            return -1
+        entry -= 1
+        if flows[entry, KEY_PORTS] == ports and flows[entry, KEY_A1] == a1 and flows[entry, KEY_B1] == b1 and flows[entry, KEY_A0] == a0 \
+                and flows[entry, KEY_B0] == b0:
+            return entry
+        slot = (slot + 1) & mask
+
+
+@part
+def _hash_of(flows, entry):
+    return _mix(_pair_hash(flows[entry, KEY_A0], flows[entry, KEY_A1], flows[entry, KEY_B0], flows[entry, KEY_B1]) ^ flows[entry, KEY_PORTS])
+
+
+@part
+def _insert(flows, index, entry):
+    mask = len(index) - 1
+    slot = _hash_of(flows, entry) & mask
+    while index[slot] != 0:
+        slot = (slot + 1) & mask
+    index[slot] = entry + 1
+
+
+@part
+def unlink(flows, index, scalars, entry):
+    """Take a flow out of the index, closing the hole behind it so that later probes need no tombstones."""
+    mask = len(index) - 1
+    slot = _hash_of(flows, entry) & mask
+    while index[slot] != entry + 1:
+        if index[slot] == 0:
+            return
+        slot = (slot + 1) & mask
+    hole = slot
+    scalars[INDEX_USED] -= 1
+    while True:
+        slot = (slot + 1) & mask
+        other = int(index[slot])
+        if other == 0:
+            break
+        home = _hash_of(flows, other - 1) & mask
+        if ((slot - home) & mask) >= ((slot - hole) & mask):
+            index[hole] = other
+            hole = slot
+    index[hole] = 0
+
+
+@part
+def free_segments(flows, segments, blocks, scalars, entry):
+    """Give back everything a flow keeps."""
+    row = (flows[entry, SEGMENTS] >> 32) - 1
+    while row >= 0:
+        following = segments[row, S_NEXT] - 1
+        release_segment(segments, blocks, scalars, row)
+        row = following
+    flows[entry, SEGMENTS] = 0
+    flows[entry, KEPT] = 0
+
+
+@part
+def release_segment(segments, blocks, scalars, row):
+    """Give back one kept segment and its bytes."""
+    n_blocks = ((segments[row, S_LENGTH] >> 32) + BLOCK - 1) // BLOCK
+    if n_blocks > 0:
+        head = segments[row, S_AT] >> 3
+        blocks[head] = scalars[ARENA_FREE + n_blocks]
+        scalars[ARENA_FREE + n_blocks] = segments[row, S_AT] + 1
+    segments[row, S_NEXT] = scalars[SEGMENT_FREE]
+    scalars[SEGMENT_FREE] = row + 1
+    scalars[N_LIVE] -= 1
+
+
+@part
+def _allocate(blocks, scalars, n_blocks, arena_bytes):
+    """Arena offset of n_blocks contiguous blocks, -1 when the arena is full."""
+    head = scalars[ARENA_FREE + n_blocks]
+    if head:
+        scalars[ARENA_FREE + n_blocks] = blocks[(head - 1) >> 3]
+        return head - 1
+    at = scalars[ARENA_TOP]
+    if at + n_blocks * BLOCK > arena_bytes:
+        return -1
+    scalars[ARENA_TOP] = at + n_blocks * BLOCK
+    return at
+
+
+@part
+def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
+    """Store the packet's payload as segments of a flow; DONE or the table that is full."""
+    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
+    length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
+    info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
+    while True:
+        part_length = min(length, MAX_BLOCKS * BLOCK)
+        place = 0
+        if part_length > 0:
+            place = _allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
+            if place < 0:
+                return ARENA_FULL
+            source = data[at:at + part_length]
+            target = t.arena[place:place + part_length]
+            for i in range(part_length):
+                target[i] = source[i]
+        row = scalars[SEGMENT_FREE] - 1
+        if row >= 0:
+            scalars[SEGMENT_FREE] = segments[row, S_NEXT]
+        else:
+            row = scalars[SEGMENT_TOP]
+            scalars[SEGMENT_TOP] = row + 1
+        scalars[N_LIVE] += 1
+        last_part = part_length == length
+        segments[row, S_FLOW] = side
+        segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
+        segments[row, S_LENGTH] = (part_length << 32) | (part_length + (wire - length) if last_part else part_length)
+        segments[row, S_AT] = place
+        segments[row, S_NS] = ts_ns
+        segments[row, S_FRAME] = frame
+        segments[row, S_NEXT] = 0
+        segments[row, S_INFO] = info
+        ends = flows[entry, SEGMENTS]
+        tail = (ends & _MASK32) - 1
+        if tail >= 0:
+            segments[tail, S_NEXT] = row + 1
+            flows[entry, SEGMENTS] = (ends & ~_MASK32) | (row + 1)
+        else:
+            flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
+        flows[entry, KEPT] += (part_length << 32) + 1
+        if last_part:
+            return DONE
+        sequence = (sequence + part_length) & _MASK32
+        at += part_length
+        length -= part_length
+        wire -= part_length
+        info &= ~FIN
+
+
+@part
+def _classify(data, t, entry, side, sequence, port_kind):
+    """Look at a segment of an undecided flow; returns the class from now on."""
+    flows, packet = t.flows, t.packet
+    state = flows[entry, STATE]
+    start_known = state & (ISN_B if side else ISN_A)
+    base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
+    if start_known and sequence != base:
+        if (flows[entry, KEPT] >> 32) > KEPT_UNDECIDED:
+            return MAIL if port_kind else OTHER
+        return UNDECIDED
+    at = packet[PAYLOAD_AT]
+    if packet[PAYLOAD_LENGTH] == 0:  # cut off by the snap length: nothing to look at, and nothing to come
+        return MAIL if port_kind else OTHER
+    says = sift(data, at, at + packet[PAYLOAD_LENGTH], port_kind)
+    if says == SAYS_TLS:
+        return MAIL_TLS if port_kind else TLS
+    if says == SAYS_HTTP:
+        return MAIL if port_kind else HTTP
+    if says == SAYS_OTHER:
+        if port_kind:
+            return MAIL
+        if start_known:
+            return OTHER
+        tries = ((state >> TRIES_SHIFT) & 15) + 1
+        flows[entry, STATE] = (state & ~(15 << TRIES_SHIFT)) | (tries << TRIES_SHIFT)
+        return OTHER if tries >= _SIFT_TRIES else UNDECIDED
+    return MAIL
+
+
+@part
+def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
+    """A flow entry for a first payload, with what a remembered SYN tells; -1 when the table is full."""
+    flows, scalars, syns = t.flows, t.scalars, t.syns
+    entry = scalars[FLOW_FREE] - 1
+    if entry >= 0:
+        scalars[FLOW_FREE] = flows[entry, SEGMENTS]
+    else:
+        entry = scalars[FLOW_TOP]
+        if entry >= len(flows):
+            return -1
+        scalars[FLOW_TOP] = entry + 1
+    flows[entry, KEY_A0] = a0
+    flows[entry, KEY_A1] = a1
+    flows[entry, KEY_B0] = b0
+    flows[entry, KEY_B1] = b1
+    flows[entry, KEY_PORTS] = ports
+    state = UNDECIDED | (t.packet[WRAPPED] << WRAP_SHIFT) | (t.packet[VLAN] << VLAN_SHIFT)
+    first_ns, first_frame = ts_ns, frame
+    base = 0
+    row = key_hash & (SYN_ENTRIES - 1)
+    if syns[row, 0] == key_hash and ts_ns - syns[row, 1] < _SYN_FRESH_NS:
+        who = syns[row, 3] & 15
+        mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
+        known = who & (10 if side else 5)
+        if not known or -2 < _distance(sequence, mine + 1) < (1 << 26):
+            first_ns, first_frame = syns[row, 1], syns[row, 3] >> 8
+            state |= who << 6
+            if who & 5 or syns[row, 3] & 16:
+                state |= ISN_A | SEEN_A
+            if who & 10 or syns[row, 3] & 16:
+                state |= ISN_B | SEEN_B
+            base = ((((syns[row, 2] >> 32) + 1) & _MASK32) << 32) | (((syns[row, 2] & _MASK32) + 1) & _MASK32)
+            syns[row, 0] = 0
+    elif syns[row, 0] != 0:
+        state |= OVERWRITTEN
+        scalars[C_UNKNOWN_STARTS] += 1
+    flows[entry, STATE] = state
+    flows[entry, BASE] = base
+    flows[entry, NEXT] = base
+    flows[entry, ACKED] = 0
+    flows[entry, FIRST_NS] = first_ns
+    flows[entry, LAST_NS] = ts_ns
+    flows[entry, BYTES_A] = 0
+    flows[entry, BYTES_B] = 0
+    flows[entry, FRAMES] = first_frame << 28
+    flows[entry, SEGMENTS] = 0
+    flows[entry, KEPT] = 0
+    _insert(flows, t.index, entry)
+    scalars[INDEX_USED] += 1
+    return entry
+
+
+@part
+def _remember_syn(t, key_hash, side, ts_ns, frame):
+    """Write a SYN or SYN/ACK to the direct-mapped table."""
+    packet, syns = t.packet, t.syns
+    row = key_hash & (SYN_ENTRIES - 1)
+    answer = packet[FLAGS] & ACK_FLAG
+    sequence = packet[SEQ]
+    stored = syns[row, 2] if syns[row, 0] == key_hash else 0
+    mine = (stored & _MASK32) if side else (stored >> 32) & _MASK32
+    known = syns[row, 3] & (10 if side else 5)
+    if syns[row, 0] != key_hash or known and mine != sequence or ts_ns - syns[row, 1] > _SYN_FRESH_NS:
+        syns[row, 0] = key_hash
+        syns[row, 1] = ts_ns
+        syns[row, 2] = 0
+        syns[row, 3] = frame << 8
+    syns[row, 3] |= (2 if side else 1) << (2 if answer else 0)
+    if side:
+        syns[row, 2] = (syns[row, 2] & ~_MASK32) | sequence
+    else:
+        syns[row, 2] = (syns[row, 2] & _MASK32) | (sequence << 32)
+    if answer and not syns[row, 3] & (5 if side else 10):  # the SYN itself was missed: its number stands in the answer
+        asked = (packet[ACK] - 1) & _MASK32
+        if side:
+            syns[row, 2] = (syns[row, 2] & _MASK32) | (asked << 32)
+        else:
+            syns[row, 2] = (syns[row, 2] & ~_MASK32) | asked
+        syns[row, 3] |= 16
+
+
+@part
+def _detach(t, entry):
+    """Another conversation begins on the same key: the old one waits to be finished."""
+    t.flows[entry, STATE] |= DETACHED
+    unlink(t.flows, t.index, t.scalars, entry)
+
+
+@part
+def _matches_filter(p, a0, a1, b0, b1, ports):
+    if p[P_HOST_SET]:
+        if not ((a0 & p[P_HOST_MASK0]) == p[P_HOST0] and (a1 & p[P_HOST_MASK1]) == p[P_HOST1]
+                or (b0 & p[P_HOST_MASK0]) == p[P_HOST0] and (b1 & p[P_HOST_MASK1]) == p[P_HOST1]):
+            return False
+    if p[P_PORT]:
+        return ((ports >> 48) & 0xFFFF) == p[P_PORT] or ((ports >> 32) & 0xFFFF) == p[P_PORT]
+    return True
+
+
+@part
+def _segment(data, t, ts_ns, frame):
+    """One TCP segment into the tables; DONE, or which table must be enlarged or emptied before it is offered again."""
+    packet, scalars, flows, parameters = t.packet, t.scalars, t.flows, t.parameters
+    s0, s1 = (packet[SRC0] << 32) | packet[SRC0 + 1], (packet[SRC0 + 2] << 32) | packet[SRC0 + 3]
+    d0, d1 = (packet[DST0] << 32) | packet[DST0 + 1], (packet[DST0 + 2] << 32) | packet[DST0 + 3]
+    sport, dport = packet[SPORT], packet[DPORT]
+    if s0 < d0 or s0 == d0 and (s1 < d1 or s1 == d1 and sport <= dport):
+        side, a0, a1, b0, b1 = 0, s0, s1, d0, d1
+        ports = (sport << 48) | (dport << 32) | packet[TUNNEL]
+    else:
+        side, a0, a1, b0, b1 = 1, d0, d1, s0, s1
+        ports = (dport << 48) | (sport << 32) | packet[TUNNEL]
+    pair = _pair_hash(a0, a1, b0, b1)
+    if parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
+        return DONE
+    if (parameters[P_HOST_SET] or parameters[P_PORT]) and not _matches_filter(parameters, a0, a1, b0, b1, ports):
+        scalars[C_FILTERED] += 1
+        return DONE
+    if scalars[INDEX_USED] * 2 >= len(t.index):
+        return INDEX_FULL
+    if scalars[N_LIVE] + 64 > len(t.segments):
+        return SEGMENTS_FULL
+    key_hash = _mix(pair ^ ports)
+    flags, length, wire, sequence = packet[FLAGS], packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[SEQ]
+
+    print_hash = _mix(key_hash ^ ((sequence << 32) | packet[ACK])) ^ _mix((packet[IP_ID] << 48) ^ (packet[TCP_CHECKSUM] << 32) ^ (flags << 20) ^ wire ^ (side << 62))
+    seen_row = print_hash & (SEEN_ENTRIES - 1)
+    duplicate = t.seen[seen_row, 0] == print_hash and -DUPLICATE_WINDOW_NS <= ts_ns - t.seen[seen_row, 1] <= DUPLICATE_WINDOW_NS \
+        and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
+
+    entry = _find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
+    if flags & SYN:
+        if entry >= 0 and not duplicate:
+            known = flows[entry, STATE] & (ISN_B if side else ISN_A)
+            first = flows[entry, FIRST_NS]
+            if known:
+                row_base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
+                same = 0 <= _distance(row_base, sequence + 1) < (1 << 30) and ts_ns - first < 120_000_000_000 and not flows[entry, STATE] & (FIN_A | FIN_B | RST_A | RST_B)
+            else:
+                same = ts_ns - first < 3_000_000_000
+            if not same:
+                _detach(t, entry)
+                entry = -1
+        if entry < 0:
+            _remember_syn(t, key_hash, side, ts_ns, frame)
+        sequence = (sequence + 1) & _MASK32
+
+    if wire > 0 and not (duplicate and entry < 0):
+        port_kind = max(int(MAIL_PORTS[sport]), int(MAIL_PORTS[dport]))
+        if entry < 0:
+            entry = _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame)
+            if entry < 0:
+                return FLOWS_FULL
+        state = flows[entry, STATE]
+        kind = state & CLASS_MASK
+        if kind <= MAIL_TLS and not state & (COUNT_B if side else COUNT_A):
+            if kind == UNDECIDED and not duplicate:
+                kind = _classify(data, t, entry, side, sequence, port_kind)
+                state = (flows[entry, STATE] & ~CLASS_MASK) | kind
+                flows[entry, STATE] = state
+                if kind > MAIL_TLS:
+                    free_segments(flows, t.segments, t.blocks, scalars, entry)
+            if kind <= MAIL_TLS:
+                keep = True
+                if kind == MAIL_TLS and state & (ISN_B if side else ISN_A):
+                    base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
+                    keep = _distance(sequence, base) < _TLS_KEPT
+                if keep:
+                    verdict = checksum_state(data, packet)
+                    marks = MARK_DUPLICATE if duplicate else 0
+                    if verdict >= 0:
+                        marks |= MARK_CHECKED
+                        if verdict == 0:
+                            marks |= MARK_BAD_CHECKSUM
+                        elif verdict == 2:
+                            marks |= MARK_BAD_CHECKSUM | MARK_OFFLOAD
+                    if not flags & ACK_FLAG:
+                        marks |= MARK_NO_ACK
+                    status = _keep(data, t, entry, side, sequence, ts_ns, frame, marks)
+                    if status != DONE:
+                        return status
+    scalars[C_TCP] += 1
+    if packet[IP_LENGTH] > 1500:
+        scalars[C_SUPERFRAMES] += 1
+        if packet[IP_LENGTH] > scalars[C_MAX_IP]:
+            scalars[C_MAX_IP] = packet[IP_LENGTH]
+    t.seen[seen_row, 0] = print_hash
+    t.seen[seen_row, 1] = ts_ns
+    if duplicate:
+        scalars[C_DUPLICATES] += 1
+        if wire > 0:
+            scalars[C_DUPLICATE_PAYLOAD] += 1
+        return DONE
+    if entry >= 0:
+        flows[entry, LAST_NS] = max(ts_ns, flows[entry, LAST_NS])
+        flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
+        frames = flows[entry, FRAMES]
+        flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
+        state = flows[entry, STATE]
+        if flags & FIN:
+            state |= FIN_B if side else FIN_A
+        if flags & RST:
+            state |= RST_B if side else RST_A
+        flows[entry, STATE] = state
+        if (state & CLASS_MASK) <= MAIL_TLS:
+            ends = flows[entry, NEXT]
+            seen_end = (sequence + wire) & _MASK32
+            shift = 0 if side else 32
+            if not state & (SEEN_B if side else SEEN_A) or _distance(seen_end, (ends >> shift) & _MASK32) > 0:
+                if wire > 0:
+                    flows[entry, NEXT] = (ends & ~(_MASK32 << shift)) | (seen_end << shift)
+                    flows[entry, STATE] |= SEEN_B if side else SEEN_A
+            if flags & ACK_FLAG and not flags & RST:
+                acked = flows[entry, ACKED]
+                if acked == 0 or ((acked >> shift) & _MASK32) == 0 or _distance(packet[ACK], (acked >> shift) & _MASK32) > 0:
+                    flows[entry, ACKED] = (acked & ~(_MASK32 << shift)) | (packet[ACK] << shift)
+    return DONE
+
+
+@part
+def _gather(data, t, ts_ns):
+    """Put a fragment into its slot (RFC 791 §3.2, RFC 8200 §4.5); the slot's number when the datagram is whole, else -1.
+
+    The first bytes to arrive win; later ones are ignored where they overlap.
+    """
+    packet, fragments = t.packet, t.fragments
+    a = (packet[SRC0 + 2] << 32) | packet[SRC0 + 3]
+    b = (packet[DST0 + 2] << 32) | packet[DST0 + 3]
+    key = _mix(_mix(a ^ _mix(packet[SRC0])) ^ _mix(b ^ packet[SRC0 + 1]) ^ (packet[FRAGMENT_ID] << 8) ^ packet[FRAGMENT_PROTOCOL] ^ (packet[TUNNEL] << 32)) | 1
+    slot = -1
+    oldest = 0
+    for i in range(FRAGMENT_SLOTS):
+        if fragments[i, 0] == key:
+            slot = i
+            break
+        if fragments[i, 1] < fragments[oldest, 1] or fragments[i, 0] == 0 and fragments[oldest, 0] != 0:
+            oldest = i
+    if slot >= 0 and not 0 <= ts_ns - fragments[slot, 1] < 60_000_000_000 and fragments[slot, 1] <= ts_ns:
+        oldest, slot = slot, -1
+    if slot < 0:
+        slot = oldest
+        if fragments[slot, 0] != 0:
+            t.scalars[C_FRAGMENTS_LOST] += 1
+        fragments[slot, 0] = key
+        fragments[slot, 1] = ts_ns
+        fragments[slot, 2] = -1
+        fragments[slot, 3] = 0
+        for i in range(FRAGMENT_BYTES // 8):
+            t.fragment_map[slot, i] = 0
+    start = packet[FRAGMENT_AT]
+    length = packet[FRAGMENT_END] - packet[FRAGMENT_START]
+    if packet[FRAGMENT_MORE]:
+        length &= ~7
+    if length <= 0 or start + length > FRAGMENT_BYTES:
+        return -1
+    for unit in range((length + 7) // 8):
+        place = start // 8 + unit
+        if t.fragment_map[slot, place] == 0:
+            t.fragment_map[slot, place] = 1
+            size = min(8, length - unit * 8)
+            fragments[slot, 3] += size
+            for i in range(size):
+                t.fragment_data[slot, place * 8 + i] = data[packet[FRAGMENT_START] + unit * 8 + i]
+    if not packet[FRAGMENT_MORE]:
+        fragments[slot, 2] = start + length
+    return slot if fragments[slot, 2] >= 0 and fragments[slot, 3] >= fragments[slot, 2] else -1
+
+
+@kernel
+def scan(data, frames, first, last, frame_base, t):
+    """Walk decoded frames of a window into the tables.
+
+    Args:
+        data uint8[:]           the window
+        frames int64[n, 5]      offset, captured length, original length, ts_ns, link type
+        first, last int64       rows to take
+        frame_base int64        number of row 0 over the whole capture, from 1
+        t Tables                state, written
+    Returns: (row, status): row == last and DONE, or the row to offer again once the table named by status has room.
+    """
+    scalars, packet, parameters = t.scalars, t.packet, t.parameters
+    for i in range(first, last):
+        ts_ns = frames[i, 3]
+        if ts_ns < parameters[P_SINCE] or ts_ns >= parameters[P_UNTIL]:
+            continue
+        at = frames[i, 0]
+        status = decode(data, at, at + frames[i, 1], frames[i, 4], at + max(frames[i, 1], frames[i, 2]), 0, packet)
+        code = DONE
+        if status == TCP:
+            code = _segment(data, t, ts_ns, frame_base + i)
+        elif status == FRAGMENT:
+            slot = _gather(data, t, ts_ns)
+            if slot >= 0:
+                end = t.fragments[slot, 2]
+                packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
+                status = decode(t.fragment_data[slot], 0, end, -1, end, packet[FRAGMENT_PROTOCOL], packet)
+                if status == TCP:
+                    code = _segment(t.fragment_data[slot], t, ts_ns, frame_base + i)
+                if code == DONE:
+                    t.fragments[slot, 0] = 0
+                    t.fragments[slot, 1] = 0
+        if code != DONE:
+            return i, code
+        scalars[C_FRAMES] += 1
+        scalars[NOW_NS] = ts_ns
+        if status == UNDECODED:
+            scalars[C_UNDECODED] += 1
+        elif status == OTHER_IP:
+            scalars[C_OTHER_IP] += 1
+        elif status == FRAGMENT:
+            scalars[C_FRAGMENTS] += 1
+        elif status == CUT:
+            scalars[C_CUT] += 1
+    return last, DONE
+
+
+@kernel
+def rehash(t, index):
+    """Fill a larger, empty index int32[:] with all linked flows."""
+    for entry in range(t.scalars[FLOW_TOP]):
+        state = t.flows[entry, STATE]
+        if (state & CLASS_MASK) != FREE and not state & DETACHED:
+            _insert(t.flows, index, entry)
+
+
+@part
+def drop_flow(t, entry):
+    """Forget a flow: count it by class, take it out of the index, free its entry."""
+    flows, scalars = t.flows, t.scalars
+    kind = flows[entry, STATE] & CLASS_MASK
+    scalars[CLASS_FLOWS + kind] += 1
+    scalars[CLASS_BYTES + kind] += (flows[entry, BYTES_A] >> 24) + (flows[entry, BYTES_B] >> 24)
+    free_segments(flows, t.segments, t.blocks, scalars, entry)
+    if not flows[entry, STATE] & DETACHED:
+        unlink(flows, t.index, scalars, entry)
+    flows[entry, STATE] = FREE
+    flows[entry, SEGMENTS] = scalars[FLOW_FREE]
+    scalars[FLOW_FREE] = entry + 1
+
+
+@kernel
+def sweep(t, start, now_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, evict, out_ready):
+    """Look over the flow table: choose flows to parse, drop those that are over and were never kept.
+
+    Args:
+        t Tables; start int64: flow to begin at; now_ns, linger_ns (after FIN or RST), idle_mail_ns, idle_other_ns int64
+        kept_limit int64     bytes kept of a flow that make it be parsed in part
+        evict int64          1: flows ended by age are marked evicted and counted
+        out_ready int64[n, 2]  written: flow, 1 if over else 0
+    Returns: (n_ready, flow to go on at, or -1 when all were looked at).
+    """
+    flows, scalars = t.flows, t.scalars
+    n_ready = 0
+    for entry in range(start, scalars[FLOW_TOP]):
+        state = flows[entry, STATE]
+        kind = state & CLASS_MASK
+        if kind == FREE:
+            continue
+        age = now_ns - flows[entry, LAST_NS]
+        ended = (state & (FIN_A | FIN_B)) == (FIN_A | FIN_B) or state & (RST_A | RST_B)
+        if kind <= MAIL_TLS:
+            aged = age > idle_mail_ns
+            over = state & DETACHED or ended and age > linger_ns or aged
+            if over or (flows[entry, KEPT] >> 32) > kept_limit or (flows[entry, KEPT] & _MASK32) > 4096:
+                if n_ready == len(out_ready):
+                    return n_ready, entry
+                if evict and aged and not ended and not state & DETACHED:
+                    flows[entry, STATE] |= EVICTED
+                    scalars[C_EVICTED] += 1
+                out_ready[n_ready, 0] = entry
+                out_ready[n_ready, 1] = 1 if over else 0
+                n_ready += 1
+        elif state & DETACHED or ended and age > linger_ns or age > idle_other_ns:
+            if evict and not ended and not state & DETACHED:
+                scalars[C_EVICTED] += 1
+            drop_flow(t, entry)
+    return n_ready, -1
+
+
+@kernel
+def steer(t, entries, orders):
+    """Carry out what parsers said of flows: orders int64[n]: 0 go on, 1 count both sides from now on, 2 forget the flow, 3 it is something else."""
+    for i in range(len(entries)):
+        entry = entries[i]
+        if orders[i] == 1:
+            t.flows[entry, STATE] |= COUNT_A | COUNT_B
+            free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
+        elif orders[i] == 2:
+            drop_flow(t, entry)
+        elif orders[i] == 3:
+            free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
+            t.flows[entry, STATE] = (t.flows[entry, STATE] & ~CLASS_MASK) | OTHER

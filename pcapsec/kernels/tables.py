@@ -1,0 +1,111 @@
+"""The arrays in which flows live between windows, and how they are laid out.
+
+All are allocated once at their ceiling by `new_tables`; the operating system gives memory only to what is touched, and entries are
+handed out densely, so a small capture stays small. Kernels own the layout; Python reads it through the constants below.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy
+
+from .layers import N_PACKET
+
+# --- one flow: int64[16], 128 bytes. Endpoint A is the smaller of (address, port).
+KEY_A0, KEY_A1, KEY_B0, KEY_B1, KEY_PORTS = 0, 1, 2, 3, 4  # 64 address bits each; port A << 48 | port B << 32 | tunnel
+STATE, BASE, NEXT, ACKED = 5, 6, 7, 8  # BASE: sequence of the first byte not yet handed on, NEXT: end of what was seen, ACKED: highest acknowledgement sent; A << 32 | B
+FIRST_NS, LAST_NS = 9, 10
+BYTES_A, BYTES_B = 11, 12  # payload bytes << 24 | frames
+FRAMES = 13  # first frame << 28 | last minus first
+SEGMENTS = 14  # first kept segment + 1 << 32 | last + 1
+KEPT = 15  # kept bytes << 32 | kept segments
+N_FLOW = 16
+
+# --- bits of STATE
+CLASS_MASK = 15
+UNDECIDED, MAIL, MAIL_TLS, TLS, HTTP, OTHER, FREE, EXCLUDED = 0, 1, 2, 3, 4, 5, 6, 7
+CLASS_NAMES = ("undecided", "mail", "mail-tls", "tls", "http", "other", "free", "excluded")
+COUNT_A, COUNT_B = 1 << 4, 1 << 5  # bytes of this side are counted, no longer kept
+SYN_A, SYN_B, SYNACK_A, SYNACK_B = 1 << 6, 1 << 7, 1 << 8, 1 << 9
+FIN_A, FIN_B, RST_A, RST_B = 1 << 10, 1 << 11, 1 << 12, 1 << 13
+SEEN_A, SEEN_B = 1 << 14, 1 << 15  # BASE of the side is set
+DETACHED = 1 << 16  # its key belongs to a newer conversation
+HAS_PARSER = 1 << 17
+EVICTED = 1 << 18
+SIFT_A, SIFT_B = 1 << 19, 1 << 20  # the side's first bytes were looked at and left the question open
+ISN_A, ISN_B = 1 << 21, 1 << 22  # the side's initial sequence number is known
+OVERWRITTEN = 1 << 23  # the start may have been seen and forgotten
+TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start
+BASED_A, BASED_B = 1 << 28, 1 << 29  # BASE of the side is where the last hand-over ended
+WRAP_SHIFT = 32  # 11 bits: wrappings, as in layers
+VLAN_SHIFT = 48  # 12 bits
+
+# --- one kept segment: int64[8]
+S_FLOW, S_SEQ, S_LENGTH, S_AT, S_NS, S_FRAME, S_NEXT, S_INFO = 0, 1, 2, 3, 4, 5, 6, 7
+# S_FLOW: side; S_SEQ: sequence << 32 | acknowledgement; S_LENGTH: captured << 32 | on the wire; S_INFO: TCP flags | IP length << 16 | marks << 40
+N_SEGMENT = 8
+MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD = 1, 2, 4, 8, 16
+
+# --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
+SYN_ENTRIES = 1 << 17
+# --- one remembered frame for duplicates: int64[2]: hash, ts_ns
+SEEN_ENTRIES = 1 << 15
+DUPLICATE_WINDOW_NS = 20_000_000
+
+# --- scalars, int64[N_SCALAR]
+FLOW_TOP, FLOW_FREE, SEGMENT_TOP, SEGMENT_FREE, ARENA_TOP, INDEX_USED, NOW_NS, N_LIVE = 0, 1, 2, 3, 4, 5, 6, 7
+C_FRAMES, C_UNDECODED, C_DUPLICATES, C_TCP, C_OTHER_IP, C_FRAGMENTS, C_EVICTED, C_UNKNOWN_STARTS = 8, 9, 10, 11, 12, 13, 14, 15
+C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_KEPT_SEGMENTS, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 20, 21, 22, 23
+CLASS_FLOWS, CLASS_BYTES = 32, 40  # eight each
+ARENA_FREE = 64  # one list head per size class
+N_SCALAR = 64 + 32
+
+# --- parameters, int64[N_PARAMETER]
+P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+N_PARAMETER = 16
+
+BLOCK = 64  # arena bytes come in multiples of this
+MAX_BLOCKS = 24  # a larger payload is kept as several segments
+KEPT_UNDECIDED = 65536  # bytes kept of a flow whose protocol is not known yet
+
+FRAGMENT_SLOTS = 64
+FRAGMENT_BYTES = 65536
+# fragment meta, int64[12]: key hash, ts, total length (-1 unknown), bytes so far, address words 0..7 come from the packet that completes it
+
+# why scan() came back
+DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL = 0, 1, 2, 3, 4
+
+
+class Tables(NamedTuple):
+    """All state of one capture's flows."""
+
+    flows: numpy.ndarray  # int64[ceiling, N_FLOW]
+    index: numpy.ndarray  # int32[power of two], flow number + 1
+    segments: numpy.ndarray  # int64[ceiling, N_SEGMENT]
+    arena: numpy.ndarray  # uint8[ceiling]
+    blocks: numpy.ndarray  # int64 view of arena, for its free lists
+    syns: numpy.ndarray  # int64[SYN_ENTRIES, 4]
+    seen: numpy.ndarray  # int64[SEEN_ENTRIES, 2]
+    fragments: numpy.ndarray  # int64[FRAGMENT_SLOTS, 12]
+    fragment_data: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES]
+    fragment_map: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES // 8]
+    packet: numpy.ndarray  # int64[N_PACKET], what decode() found
+    scalars: numpy.ndarray  # int64[N_SCALAR]
+    parameters: numpy.ndarray  # int64[N_PARAMETER]
+
+
+def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_bytes: int = 128 << 20, index_entries: int = 1 << 16) -> Tables:
+    """Empty tables at their ceilings; untouched parts take no memory."""
+    arena = numpy.zeros(arena_bytes, dtype=numpy.uint8)
+    parameters = numpy.zeros(N_PARAMETER, dtype=numpy.int64)
+    parameters[P_JOBS] = 1
+    parameters[P_SINCE], parameters[P_UNTIL] = -(1 << 62), 1 << 62
+    scalars = numpy.zeros(N_SCALAR, dtype=numpy.int64)
+    scalars[NOW_NS] = -(1 << 62)
+    return Tables(
+        flows=numpy.zeros((max_flows, N_FLOW), dtype=numpy.int64), index=numpy.zeros(index_entries, dtype=numpy.int32),
+        segments=numpy.zeros((max_segments, N_SEGMENT), dtype=numpy.int64), arena=arena, blocks=arena.view(numpy.int64),
+        syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros((SEEN_ENTRIES, 2), dtype=numpy.int64),
+        fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),
+        fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
+        packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

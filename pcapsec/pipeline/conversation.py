@@ -1,0 +1,361 @@
+"""One conversation between its first piece and its end: detection, parsers, hand-overs, and where in the capture each byte was."""
+from __future__ import annotations
+
+import bisect
+
+import numpy
+
+from ..kernels import assembly, tables
+from ..protocols.detect import PARSERS, detect
+from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
+from ..streams.engine import COUNT, FORGET, GO_ON, SOMETHING_ELSE
+
+MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
+MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
+LOOK = 4096  # bytes of each side that detection looks at
+_MASK32 = 0xFFFFFFFF
+
+
+class Conversation:
+    """What is known of one flow while its pieces come in.
+
+    Args:
+        row: the flow's row as kernels/tables.py lays it out, at its first piece.
+        result: assembly's row of its first piece.
+    """
+
+    __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "late_marks", "base",
+                 "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "duplicates", "truncated", "truncated_bytes", "conflicts", "checked", "bad", "max_ip",
+                 "unseen_bytes", "fault", "spoke", "_offsets")
+
+    def __init__(self, row: list[int], result: list[int]):
+        self.row = row
+        self.first_sequence = (result[assembly.R_FIRST_A], result[assembly.R_FIRST_B])
+        self.flip = -1  # 0: A is the client, 1: B is; -1 not known yet
+        self.role_source = ""
+        self.parser = None
+        self.facts: Facts | None = None
+        self.handshake: TlsHandshake | None = None
+        self.protocol: str | None = None
+        self.tunnel = None
+        self.tls_from: tuple[int, int] | None = None
+        self.marks: list[numpy.ndarray] = []
+        self.late_marks = 0
+        self.base = [0, 0]
+        self.waiting: list[tuple[int, int, bytes | int, int]] | None = []
+        self.waited = 0
+        self.unseen: list[str | None] = [None, None]
+        self.gap_bytes = [0, 0]
+        self.n_gaps = 0
+        self.duplicates = self.truncated = self.truncated_bytes = self.conflicts = self.max_ip = 0
+        self.checked, self.bad = [0, 0], [0, 0]
+        self.unseen_bytes = [0, 0]
+        self.fault: str | None = None
+        self.spoke = [False, False]
+        self._offsets = None
+
+    # --- pieces
+
+    def take(self, row: list[int], result: list[int], turns: list[list[int]], data: bytes, marks: numpy.ndarray) -> int:
+        """One piece: counts, then each turn to the parser. Returns what the engine shall do with later bytes."""
+        self.row = row
+        self.duplicates += result[assembly.R_DUPLICATES]
+        self.truncated += result[assembly.R_TRUNCATED]
+        self.truncated_bytes += result[assembly.R_TRUNCATED_BYTES]
+        self.conflicts += result[assembly.R_CONFLICTS]
+        self.checked[0] += result[assembly.R_CHECKED_A]
+        self.checked[1] += result[assembly.R_CHECKED_B]
+        self.bad[0] += result[assembly.R_BAD_A]
+        self.bad[1] += result[assembly.R_BAD_B]
+        if result[assembly.R_MAX_IP] > self.max_ip:
+            self.max_ip = result[assembly.R_MAX_IP]
+        self.unseen_bytes[0] = max(self.unseen_bytes[0], result[assembly.R_UNSEEN_A])
+        self.unseen_bytes[1] = max(self.unseen_bytes[1], result[assembly.R_UNSEEN_B])
+        over = result[assembly.R_OVER] and not result[assembly.R_MORE]
+        self._remember(marks, result)
+        first = result[assembly.R_TURN]
+        chosen = turns[first:first + result[assembly.R_TURNS]]
+        base = self.base
+        if self.flip < 0:
+            self._roles_by_handshake(row)
+        if self.waiting is None and self.parser is not None:
+            self._feed_turns(chosen, data)
+        else:
+            self._collect(chosen, data, over)
+        base[0] += result[assembly.R_DELIVERED_A]
+        base[1] += result[assembly.R_DELIVERED_B]
+        if over:
+            self._finish()
+            return FORGET
+        if self.protocol == "other":
+            return SOMETHING_ELSE
+        if self.handshake is not None and self.handshake.complete or self.fault:
+            return COUNT
+        return GO_ON
+
+    def _feed_turns(self, turns: list[list[int]], data: bytes) -> None:
+        flip, base, spoke = self.flip, self.base, self.spoke
+        for kind, side, place, length, offset, _mark in turns:
+            role = side ^ flip
+            if kind == assembly.DATA:
+                spoke[role] = True
+                self._feed(role, data[place:place + length], base[side] + offset)
+            else:
+                self._missing(kind, role, side, place, length, base[side] + offset)
+
+    def _feed(self, role: int, piece: bytes, at: int) -> None:
+        parser = self.parser
+        if parser is None:
+            return
+        try:
+            parser.feed(role, piece, at)
+            if parser.handover is not None:
+                self._hand_over()
+        except Exception as error:  # a parser never raises on traffic: this is our fault, told once, and the run goes on
+            self._broken(error, role, at)
+
+    def _missing(self, kind: int, role: int, side: int, place: int, length: int, at: int) -> None:
+        if kind == assembly.CONFLICT:
+            self._anomaly(Anomaly(code="overlap-conflict", side=role, at=at, detail=f"{length} bytes from there on differ from the copy seen first; global frame {place}"))
+            return
+        if kind != assembly.SILENT:
+            self.n_gaps += 1
+            self.gap_bytes[role] += length
+            if self.tls_from is None and self.unseen[role] is None:
+                self.unseen[role] = "snaplen" if kind == assembly.GAP_SNAPLEN else "gap"
+        parser = self.parser
+        if parser is None:
+            return
+        try:
+            parser.gap(role, length, at)
+            if parser.handover is not None:
+                self._hand_over()
+        except Exception as error:
+            self._broken(error, role, at)
+
+    def _broken(self, error: Exception, role: int, at: int) -> None:
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename.rsplit('pcapsec', 1)[-1]}:{place.tb_lineno}" if place is not None else "?"
+        self.fault = f"{type(error).__name__} in {type(self.parser).__name__} at pcapsec{where}, {'server' if role else 'client'} offset {at}"
+        self.parser = None
+        if self.tls_from is None:
+            self.unseen = [self.unseen[0] or "unparsed", self.unseen[1] or "unparsed"]
+
+    def _anomaly(self, anomaly: Anomaly) -> None:
+        if self.facts is None:
+            self.facts = Facts()
+        if len(self.facts.anomalies) < 200:
+            self.facts.anomalies.append(anomaly)
+
+    # --- who is who, and what is spoken
+
+    def _roles_by_handshake(self, row: list[int]) -> None:
+        state = row[tables.STATE]
+        if state & tables.SYN_A:
+            self.flip, self.role_source = 0, "syn"
+        elif state & tables.SYN_B:
+            self.flip, self.role_source = 1, "syn"
+        elif state & tables.SYNACK_B:
+            self.flip, self.role_source = 0, "synack"
+        elif state & tables.SYNACK_A:
+            self.flip, self.role_source = 1, "synack"
+
+    def _roles_by_port(self) -> bool:
+        """The server is where a mail protocol is at home, else behind the lower well-known port."""
+        port_a, port_b = self.ports()
+        mail_a, mail_b = port_a in _HOME, port_b in _HOME
+        if mail_a != mail_b:
+            self.flip, self.role_source = (1 if mail_a else 0), "port"
+            return True
+        return False
+
+    def ports(self) -> tuple[int, int]:
+        ports = self.row[tables.KEY_PORTS]
+        return (ports >> 48) & 0xFFFF, (ports >> 32) & 0xFFFF
+
+    def server_port(self) -> int:
+        return self.ports()[1 - self.flip] if self.flip >= 0 else 0
+
+    def _collect(self, turns: list[list[int]], data: bytes, over: bool) -> None:
+        """Nothing is recognised yet: look at each side's first bytes, then feed what was collected."""
+        waiting = self.waiting
+        if waiting is None:
+            return
+        base = self.base
+        for kind, side, place, length, offset, _mark in turns:
+            if kind == assembly.DATA:
+                waiting.append((kind, side, data[place:place + length], base[side] + offset))
+                self.waited += length
+            else:
+                waiting.append((kind, side, (place, length), base[side] + offset))
+        first: list[bytes] = [b"", b""]
+        for kind, side, piece, _at in waiting:
+            if kind == assembly.DATA and len(first[side]) < LOOK:
+                first[side] += piece[:LOOK]
+        start_seen = bool(self.row[tables.STATE] & (tables.ISN_A | tables.ISN_B))
+        found = None
+        if self.flip >= 0 or self._roles_by_port():
+            found = detect(first[self.flip], first[1 - self.flip], self.server_port(), start_seen)
+        else:
+            ports = self.ports()
+            for flip in ((0, 1) if ports[0] >= ports[1] else (1, 0)):
+                found = detect(first[flip], first[1 - flip], ports[1 - flip], start_seen)
+                if found not in (None, "other"):
+                    self.flip, self.role_source = flip, "content"
+                    break
+        if found is None and not over and self.waited < MAX_UNDECIDED:
+            return
+        if self.flip < 0:
+            ports = self.ports()
+            self.flip, self.role_source = (0 if ports[0] >= ports[1] else 1), "port"
+        self.protocol = found if found in PARSERS else "other"
+        self.waiting = None
+        if self.protocol == "other":
+            for kind, side, piece, _at in waiting:
+                self.spoke[side ^ self.flip] |= kind == assembly.DATA
+            return
+        self._begin(self.protocol, start_seen)
+        for kind, side, piece, at in waiting:
+            if kind == assembly.DATA:
+                self.spoke[side ^ self.flip] = True
+                self._feed(side ^ self.flip, piece, at)
+            else:
+                self._missing(kind, side ^ self.flip, side, piece[0], piece[1], at)
+
+    def _begin(self, protocol: str, start_seen: bool) -> None:
+        early = self.facts.anomalies if self.facts is not None else None
+        self.parser = PARSERS[protocol](start_seen=start_seen, server_port=self.server_port())
+        if protocol == "tls":
+            self.handshake = self.parser.handshake
+            if self.tls_from is None:
+                self.tls_from = (0, 0)
+            return
+        facts = self.parser.facts
+        if early:
+            facts.anomalies[:0] = early
+        if self.tunnel is not None and protocol != "tunnel":
+            facts.tunnel, facts.tunnel_target = self.tunnel
+        self.facts = facts
+
+    def _hand_over(self) -> None:
+        """The parser is done with its part: the next one gets the bytes that were held back."""
+        given = self.parser.handover
+        if given.to == "tls":
+            self.tls_from = given.at
+            self._begin("tls", True)
+            self._feed_rest(given)
+            return
+        if self.facts is not None and self.facts.tunnel is not None:
+            self.tunnel = (self.facts.tunnel, self.facts.tunnel_target)
+        self.facts, self.parser, self.protocol = None, None, None
+        _Pending(self, given)
+
+    def _feed_rest(self, given) -> None:
+        for role in (CLIENT, SERVER):
+            if given.rest[role] and self.parser is not None:
+                self._feed(role, given.rest[role], given.at[role])
+
+    def _finish(self) -> None:
+        if self.parser is None:
+            return
+        for _step in range(4):  # finishing may hand over, at most tunnel → mail → TLS
+            parser = self.parser
+            try:
+                parser.finish()
+                if parser.handover is not None and parser is self.parser:
+                    self._hand_over()
+            except Exception as error:
+                self._broken(error, CLIENT, -1)
+            if self.parser is parser or self.parser is None:
+                break
+
+    # --- places
+
+    def _remember(self, marks: numpy.ndarray, result: list[int]) -> None:
+        n = result[assembly.R_MARKS]
+        if not n:
+            return
+        piece = marks[result[assembly.R_MARK]:result[assembly.R_MARK] + n]
+        if self.late_marks > MAX_MARKS:
+            piece = piece[::16]
+        if self.base[0] or self.base[1]:
+            piece = piece.copy()
+            piece[:, 1] += numpy.where(piece[:, 0] == 0, self.base[0], self.base[1])
+        self.late_marks += len(piece)
+        if self.late_marks < MAX_MARKS * 8:
+            self.marks.append(piece)
+        self._offsets = None
+
+    def place(self, role: int, at: int) -> tuple[int, int]:
+        """(global frame, ts_ns) of the segment that brought a stream offset of a side; the nearest one before it when that was not kept."""
+        known = self._offsets
+        if known is None:
+            known = self._offsets = ([], [], [], [], [], [])
+            for piece in self.marks:
+                for side, offset, frame, ts_ns in piece.tolist():
+                    group = 3 * side
+                    known[group].append(offset)
+                    known[group + 1].append(frame)
+                    known[group + 2].append(ts_ns)
+        group = 3 * (role ^ self.flip)
+        index = bisect.bisect_right(known[group], at) - 1
+        if index < 0:
+            if not known[group]:
+                return self.row[tables.FRAMES] >> 28, self.row[tables.FIRST_NS]
+            index = 0
+        return known[group + 1][index], known[group + 2][index]
+
+
+class _Pending:
+    """Stands where a parser would, inside a tunnel, until the protocol within is recognised."""
+
+    handover = None
+
+    def __init__(self, owner: Conversation, given):
+        self.owner = owner
+        owner.parser = self
+        self.turns: list[tuple[int, bytes | None, int, int]] = []
+        self.first = [b"", b""]
+        self.size = 0
+        for role in (SERVER, CLIENT):
+            if given.rest[role]:
+                self.feed(role, given.rest[role], given.at[role])
+
+    def feed(self, role: int, piece: bytes, at: int) -> None:
+        self.turns.append((role, piece, at, 0))
+        self.size += len(piece)
+        if len(self.first[role]) < LOOK:
+            self.first[role] += piece[:LOOK]
+        self._decide(False)
+
+    def gap(self, role: int, length: int, at: int) -> None:
+        self.turns.append((role, None, at, length))
+
+    def finish(self) -> None:
+        self._decide(True)
+
+    def _decide(self, over: bool) -> None:
+        owner = self.owner
+        found = detect(self.first[CLIENT], self.first[SERVER], 0, True)
+        if found is None and not over and self.size < MAX_UNDECIDED:
+            return
+        owner.waiting = None
+        if found not in PARSERS or found == "tunnel":
+            owner.protocol, owner.parser = "other", None
+            return
+        owner.protocol = found
+        owner._begin(found, True)
+        for role, piece, at, length in self.turns:
+            if owner.parser is None:
+                break
+            if piece is None:
+                owner.parser.gap(role, length, at)
+            else:
+                owner._feed(role, piece, at)
+        if over:
+            owner._finish()
+
+
+_HOME = frozenset((25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025, 465, 993, 995, 563))

@@ -1,0 +1,312 @@
+"""Inputs in; sessions judged and given to sinks; with several jobs, the same in as many processes that share nothing."""
+from __future__ import annotations
+
+import bisect
+import ipaddress
+import os
+import pickle
+import struct
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+import numpy
+
+from ..capture import open_source, plan
+from ..errors import CaptureError, PcapsecError
+from ..kernels import tables
+from ..records import Capture, Finding
+from ..rules import Judge, Policy
+from ..streams.engine import FORGET, Engine
+from .conversation import Conversation
+from .session import build_session
+
+MAX_OPEN = 50_000  # conversations with an open parser, a few KiB each; beyond it those are parsed on only when they end or grow
+
+
+@dataclass(slots=True, kw_only=True)
+class Filters:
+    """What part of a capture is looked at.
+
+    host: an address or network in CIDR form; port: either side's TCP port; since_ns, until_ns: packet times, the second exclusive.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a run leaves behind besides what its sinks hold."""
+
+    partials: list[Any] = field(default_factory=list)  # what each sink's close() returned
+    captures: list[Capture] = field(default_factory=list)
+    counts: dict[str, list[int]] = field(default_factory=dict)  # rule_id -> fail, pass, not applicable, not observable
+    errors: list[CaptureError] = field(default_factory=list)  # inputs that could not be read
+    internal_errors: list[str] = field(default_factory=list)  # faults of ours, with flow and offset
+
+
+def _parameters(filters: Filters | None, job: int, jobs: int) -> numpy.ndarray:
+    """int64[N_PARAMETER] for the kernels."""
+    p = numpy.zeros(tables.N_PARAMETER, dtype=numpy.int64)
+    p[tables.P_JOB], p[tables.P_JOBS] = job, jobs
+    p[tables.P_SINCE], p[tables.P_UNTIL] = -(1 << 62), 1 << 62
+    if filters is None:
+        return p
+    if filters.since_ns is not None:
+        p[tables.P_SINCE] = filters.since_ns
+    if filters.until_ns is not None:
+        p[tables.P_UNTIL] = filters.until_ns
+    if filters.port:
+        p[tables.P_PORT] = filters.port
+    if filters.host:
+        try:
+            network = ipaddress.ip_network(filters.host, strict=False)
+        except ValueError:
+            raise PcapsecError(f"--host {filters.host!r} is no address or network; write it like 192.0.2.7 or 2001:db8::/32") from None
+        mapped = network.version == 4
+        number = int(network.network_address) | (0xFFFF << 32 if mapped else 0)
+        bits = network.prefixlen + (96 if mapped else 0)
+        mask = ((1 << bits) - 1) << (128 - bits)
+        p[tables.P_HOST0], p[tables.P_HOST1] = struct.unpack("!qq", (number & mask).to_bytes(16, "big"))
+        p[tables.P_HOST_MASK0], p[tables.P_HOST_MASK1] = struct.unpack("!qq", mask.to_bytes(16, "big"))
+        p[tables.P_HOST_SET] = 1
+    return p
+
+
+class _Worker:
+    """Walks groups of inputs, judges what it finds, and feeds one sink."""
+
+    def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress):
+        self.sink = sink
+        self.judge = Judge(policy)
+        self.judge.full = full
+        self.parameters = _parameters(filters, job, jobs)
+        self.jobs = jobs
+        self.job = job
+        self.progress = progress
+        self.captures: list[Capture] = []
+        self.errors: list[CaptureError] = []
+        self.faults: list[str] = []
+        self.n_findings = 0
+
+    def group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
+        """One capture: a list of inputs in order of time whose conversations may span them."""
+        engine = Engine(self.parameters)
+        self.engine = engine
+        self.open: dict[int, Conversation] = {}
+        self.bases: list[int] = []  # global number of the frame before each file's first
+        self.files: list[Capture] = []
+        seen = 0
+        try:
+            for window in open_source(inputs):
+                capture = window.capture
+                if not self.files or self.files[-1] is not capture:
+                    self.bases.append(seen)
+                    self.files.append(capture)
+                base = self.bases[-1] + window.first_frame
+                for batch in engine.take(window.data, window.frames, window.n_frames, base):
+                    self._batch(batch)
+                seen = base + window.n_frames - 1
+                if self.progress is not None:
+                    self.progress(bytes_before + window.bytes_done, bytes_total, self.n_findings)
+        except CaptureError as error:
+            self.errors.append(error)
+        for batch in engine.finish():
+            self._batch(batch)
+        self._account(engine)
+
+    def _account(self, engine: Engine) -> None:
+        scalars = engine.scalars
+        files = self.files
+        self.captures.extend(files)
+        if not files:
+            return
+        last = files[-1]  # counters of the tables belong to the capture as a whole; its last file carries them
+        last.undecoded_frames += int(scalars[tables.C_UNDECODED])
+        last.duplicate_frames += int(scalars[tables.C_DUPLICATES])
+        last.evicted_flows += int(scalars[tables.C_EVICTED])
+        last.superframes += int(scalars[tables.C_SUPERFRAMES])
+        last.max_ip_length = max(last.max_ip_length, int(scalars[tables.C_MAX_IP]))
+        last.unknown_starts += int(scalars[tables.C_UNKNOWN_STARTS])
+        for kind, name in enumerate(tables.CLASS_NAMES):
+            n = int(scalars[tables.CLASS_FLOWS + kind])
+            if n and name != "free":
+                flows, size = last.flows_by_class.get(name, (0, 0))
+                last.flows_by_class[name] = (flows + n, size + int(scalars[tables.CLASS_BYTES + kind]))
+
+    def _locate(self, global_frame: int) -> tuple[str, int]:
+        index = bisect.bisect_left(self.bases, global_frame) - 1 if len(self.bases) > 1 else 0
+        return self.files[index].name, global_frame - self.bases[index]
+
+    def _batch(self, batch) -> None:
+        """Pieces of conversations to their parsers; those that are over become sessions."""
+        conversations = self.open
+        orders = []
+        turns, data, marks = batch.turns, batch.data, batch.marks
+        for entry, row, result in zip(batch.entries, batch.flows, batch.results):
+            conversation = conversations.get(entry)
+            if conversation is None:
+                conversation = Conversation(row, result)
+                order = conversation.take(row, result, turns, data, marks)
+                if order != FORGET:
+                    conversations[entry] = conversation
+            else:
+                order = conversation.take(row, result, turns, data, marks)
+                if order == FORGET:
+                    del conversations[entry]
+            orders.append(order)
+            if order == FORGET:
+                self._over(conversation)
+            elif conversation.protocol == "other":
+                if self._worth_a_row(conversation):
+                    self._over(conversation)
+                conversations.pop(entry, None)
+        self.engine.steer(batch.entries, orders)
+
+    def _worth_a_row(self, conversation: Conversation) -> bool:
+        """Something else than mail gets a row only where mail is expected: its port."""
+        from .conversation import _HOME
+
+        return conversation.server_port() in _HOME
+
+    def _over(self, conversation: Conversation) -> None:
+        if conversation.fault is not None:
+            self.faults.append(conversation.fault)
+        protocol = conversation.protocol
+        if protocol is None or protocol == "other" or protocol == "tunnel":
+            if protocol == "tunnel" or not self._worth_a_row(conversation) or not any(conversation.spoke):
+                return
+        session = build_session(conversation, self._locate, "")
+        self.judge.session(session)
+        self.n_findings += len(session.findings)
+        for file in self.files:
+            if file.name == session.capture:
+                file.sessions += 1
+                break
+        self.sink.session(session)
+
+    def close(self) -> dict:
+        for capture in self.captures:
+            capture.internal_errors = 0
+        if self.captures and self.faults:
+            self.captures[-1].internal_errors = len(self.faults)
+        return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(getattr(self.judge, "faults", []))}
+
+
+def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
+        full_assessments: bool = False, progress: Callable[[int, int, int], None] | None = None) -> Outcome:
+    """Analyse captures.
+
+    Args:
+        inputs: paths (files, directories, globs, "-"), or one binary file object.
+        make_sink: worker number -> object with session(Session), findings(list[Finding], capture name) and close() -> picklable.
+        policy, filters: what to judge by and what to look at.
+        jobs: processes; each walks everything and keeps its own share of address pairs.
+        join: treat overlapping inputs as one capture.
+        full_assessments: keep all four verdicts per session.
+        progress: called with bytes done, bytes in all, findings so far.
+    Raises: PcapsecError for filters that make no sense, CaptureError only through Outcome.errors.
+    """
+    outcome = Outcome()
+    try:
+        groups = plan(inputs, join=join, errors=outcome.errors)
+    except CaptureError as error:
+        outcome.errors.append(error)
+        return outcome
+    _parameters(filters, 0, 1)
+    total = sum(max(0, item.size or 0) for group in groups for item in group)
+    splittable = jobs > 1 and all(item.reopenable for group in groups for item in group)
+    n_jobs = jobs if splittable else 1
+
+    def work(job: int) -> tuple[dict, Any]:
+        sink = make_sink(job)
+        worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None)
+        done = 0
+        for group in groups:
+            worker.group(group, done, total)
+            done += sum(max(0, item.size or 0) for item in group)
+        return worker.close(), sink
+
+    if n_jobs == 1:
+        results = [work(0)]
+        reports = [report for report, _sink in results]
+        sink = results[0][1]
+        _judge_captures(outcome, reports, sink, policy)
+        outcome.partials = [sink.close()]
+        return outcome
+    reports = _fork(work, n_jobs, outcome)
+    sink = make_sink(n_jobs)
+    _judge_captures(outcome, reports, sink, policy)
+    outcome.partials.append(sink.close())
+    return outcome
+
+
+def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy | None) -> None:
+    """Add up what the workers say and run the rules that look at captures as a whole."""
+    judge = Judge(policy)
+    for number, report in enumerate(reports):
+        outcome.internal_errors.extend(report["faults"])
+        if number == 0:
+            outcome.captures = report["captures"]
+            outcome.errors.extend(report["errors"])
+        else:
+            for mine, theirs in zip(outcome.captures, report["captures"]):
+                mine.duplicate_frames += theirs.duplicate_frames
+                mine.evicted_flows += theirs.evicted_flows
+                mine.superframes += theirs.superframes
+                mine.max_ip_length = max(mine.max_ip_length, theirs.max_ip_length)
+                mine.unknown_starts += theirs.unknown_starts
+                mine.sessions += theirs.sessions
+                mine.internal_errors += theirs.internal_errors
+                for name, (n, size) in theirs.flows_by_class.items():
+                    flows, known = mine.flows_by_class.get(name, (0, 0))
+                    mine.flows_by_class[name] = (flows + n, known + size)
+        judge.merge(report["counts"])
+    findings: list[Finding] = judge.capture(outcome.captures)
+    if findings:
+        sink.findings(findings)
+    outcome.counts = dict(judge.counts)
+
+
+def _fork(work: Callable[[int], tuple[dict, Any]], jobs: int, outcome: Outcome) -> list[dict]:
+    """Run work(job) in forked processes; kernels are loaded before, so that workers compile nothing."""
+    from ..streams.warm import load_kernels
+
+    load_kernels()
+    files, children = [], []
+    for job in range(jobs):
+        file = tempfile.TemporaryFile()
+        child = os.fork()
+        if child == 0:
+            code = 4
+            try:
+                report, sink = work(job)
+                pickle.dump((report, sink.close()), file)
+                file.flush()
+                code = 0
+            except KeyboardInterrupt:
+                code = 130
+            except BaseException as error:
+                pickle.dump(f"worker {job}: {type(error).__name__}: {error}", file)
+                file.flush()
+            finally:
+                os._exit(code)
+        files.append(file)
+        children.append(child)
+    reports = []
+    for job, (file, child) in enumerate(zip(files, children)):
+        _pid, status = os.waitpid(child, 0)
+        file.seek(0)
+        try:
+            said = pickle.load(file)
+        except (EOFError, pickle.UnpicklingError):
+            said = f"worker {job} ended with status {status} and left nothing"
+        if isinstance(said, str):
+            outcome.internal_errors.append(said)
+        else:
+            reports.append(said[0])
+            outcome.partials.append(said[1])
+    return reports

@@ -1,0 +1,152 @@
+"""A finished conversation as the Session that rules judge and tables show."""
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+
+from ..kernels import layers, tables
+from ..records import CLIENT, SERVER, Facts, Session
+from .conversation import Conversation
+
+_DAY_NS = 86_400_000_000_000
+_SERVICES = {25: "smtp", 587: "submission", 465: "submissions", 24: "lmtp", 143: "imap", 993: "imaps", 110: "pop3", 995: "pop3s", 119: "nntp", 563: "nntps",
+             4190: "managesieve"}
+_ALPN_SERVICES = {"imap": "imaps", "pop3": "pop3s", "smtp": "submissions", "managesieve": "managesieve", "nntp": "nntps"}
+_FAMILY_OF = {"smtp": ("smtp", "submission"), "lmtp": ("lmtp",), "imap": ("imap",), "pop3": ("pop3",), "nntp": ("nntp",), "managesieve": ("managesieve",)}
+_WRAP_NAMES = ((layers.W_VLAN, "vlan"), (layers.W_MPLS, "mpls"), (layers.W_PPPOE, "pppoe"), (layers.W_GRE, "gre"), (layers.W_ERSPAN, "erspan"),
+               (layers.W_VXLAN, "vxlan"), (layers.W_GENEVE, "geneve"), (layers.W_IPIP, "ipip"), (layers.W_GTP, "gtp"), (layers.W_TEREDO, "teredo"), (layers.W_AH, "ah"))
+_MASK64 = (1 << 64) - 1
+_addresses: dict[tuple[int, int], str] = {}
+
+
+def address_text(high: int, low: int) -> str:
+    """Two int64 of the flow table as an address in text; ::ffff:0:0/96 is IPv4."""
+    known = _addresses.get((high, low))
+    if known is None:
+        if len(_addresses) > 65536:
+            _addresses.clear()
+        if high == 0 and (low >> 32) & 0xFFFFFFFF == 0xFFFF:
+            known = socket.inet_ntop(socket.AF_INET, struct.pack("!I", low & 0xFFFFFFFF))
+        else:
+            known = socket.inet_ntop(socket.AF_INET6, struct.pack("!QQ", high & _MASK64, low & _MASK64))
+        _addresses[(high, low)] = known
+    return known
+
+
+def session_id(row: list[int], first_sequence: tuple[int, int]) -> str:
+    """The same conversation has the same id in any file, window, job or run: protocol number, endpoints, tunnel, first sequence of each side, day."""
+    packed = struct.pack("!B5q2Iq", 6, row[0], row[1], row[2], row[3], row[4], first_sequence[0], first_sequence[1], row[tables.FIRST_NS] // _DAY_NS)
+    return hashlib.blake2b(packed, digest_size=8).hexdigest()
+
+
+def _encapsulation(state: int) -> str:
+    wrapped = (state >> tables.WRAP_SHIFT) & 0xFFF
+    if not wrapped:
+        return ""
+    vlan = (state >> tables.VLAN_SHIFT) & 0xFFF
+    return "/".join(f"vlan.{vlan}" if bit == layers.W_VLAN else name for bit, name in _WRAP_NAMES if wrapped & bit)
+
+
+def _service(protocol: str, facts: Facts, conversation: Conversation, port: int) -> tuple[str | None, str | None]:
+    by_port = _SERVICES.get(port)
+    if facts.tunnel is not None and protocol != "tls":
+        return protocol, "tunnel"
+    if protocol == "tls":
+        handshake = conversation.handshake
+        if handshake is not None and handshake.alpn in _ALPN_SERVICES:
+            return _ALPN_SERVICES[handshake.alpn], "alpn"
+        return by_port, "port" if by_port else None
+    if by_port in _FAMILY_OF.get(protocol, ()):
+        return by_port, "port"
+    if protocol == "smtp" and facts.logins:
+        return "submission", "content"
+    return (protocol, "content") if protocol in _FAMILY_OF else (by_port, "port" if by_port else None)
+
+
+def build_session(conversation: Conversation, locate_frame, capture_name: str) -> Session:
+    """Sum a conversation up.
+
+    Args:
+        conversation: a finished one, protocol recognised or on a mail port.
+        locate_frame: global frame number -> (capture name, frame in it).
+        capture_name: unused when locate_frame knows better.
+    """
+    row = conversation.row
+    flip = conversation.flip
+    state = row[tables.STATE]
+    a_ip, b_ip = address_text(row[0], row[1]), address_text(row[2], row[3])
+    port_a, port_b = conversation.ports()
+    bytes_a, bytes_b = row[tables.BYTES_A], row[tables.BYTES_B]
+    if flip == 0:
+        client_ip, client_port, server_ip, server_port, bytes_c, bytes_s = a_ip, port_a, b_ip, port_b, bytes_a, bytes_b
+        a, b, seen_c, seen_s = 0, 1, state & tables.ISN_A, state & tables.ISN_B
+    else:
+        client_ip, client_port, server_ip, server_port, bytes_c, bytes_s = b_ip, port_b, a_ip, port_a, bytes_b, bytes_a
+        a, b, seen_c, seen_s = 1, 0, state & tables.ISN_B, state & tables.ISN_A
+    facts = conversation.facts
+    protocol = conversation.protocol or "unknown"
+    if facts is None:
+        facts = Facts(protocol=protocol)
+    if protocol not in ("tls", "other"):
+        protocol = facts.protocol
+    unparsed = conversation.fault
+    if protocol == "other":
+        protocol = "unknown"
+        facts.protocol = "unknown"
+        unparsed = "no mail protocol recognised"
+    handshake = conversation.handshake
+    implicit = protocol == "tls"
+
+    unseen = list(conversation.unseen)
+    start_seen = bool(state & (tables.ISN_A | tables.ISN_B))
+    packets_c, packets_s = bytes_c & 0xFFFFFF, bytes_s & 0xFFFFFF
+    silent_c = not bytes_c >> 24 and (conversation.unseen_bytes[a] > 0 or packets_c == 0 and not seen_c)
+    silent_s = not bytes_s >> 24 and (conversation.unseen_bytes[b] > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
+    if silent_c:
+        unseen[CLIENT] = "one_sided"
+    if silent_s:
+        unseen[SERVER] = "one_sided"
+    if not seen_c and unseen[CLIENT] is None:
+        unseen[CLIENT] = "midstream"
+    if not seen_s and unseen[SERVER] is None:
+        unseen[SERVER] = "midstream"
+    if state & tables.EVICTED:
+        unseen = [unseen[0] or "evicted", unseen[1] or "evicted"]
+        completeness = "evicted"
+    elif silent_c or silent_s:
+        completeness = "one_sided"
+    elif not start_seen:
+        completeness = "midstream"
+    elif conversation.n_gaps and conversation.n_gaps > conversation.truncated:
+        completeness = "gapped"
+    elif conversation.truncated:
+        completeness = "truncated"
+    else:
+        completeness = "full"
+    service, source = _service(protocol, facts, conversation, server_port)
+    frames = row[tables.FRAMES]
+    first_frame = frames >> 28
+    name, frame = locate_frame(first_frame)
+    last_name, last_frame = locate_frame(first_frame + (frames & 0xFFFFFFF))
+    if last_name != name:
+        last_frame = frame
+
+    def locate(side: int, at: int) -> tuple[str, int, int]:
+        where, ts_ns = conversation.place(side, at)
+        found, number = locate_frame(where)
+        return found, number, ts_ns
+
+    return Session(
+        session_id=session_id(row, conversation.first_sequence), capture=name, start_ns=row[tables.FIRST_NS], end_ns=row[tables.LAST_NS], frame=frame,
+        last_frame=last_frame, client_ip=client_ip, client_port=client_port, server_ip=server_ip, server_port=server_port,
+        role_source=conversation.role_source, facts=facts, tls=handshake, protocol=protocol, service=service, service_source=source,
+        tls_mode="implicit" if implicit else "starttls" if facts.tls_started else "none", completeness=completeness,
+        unseen_client=unseen[CLIENT], unseen_server=unseen[SERVER], start_seen=start_seen, packets_client=packets_c, packets_server=packets_s,
+        bytes_client=bytes_c >> 24, bytes_server=bytes_s >> 24, gap_bytes_client=conversation.gap_bytes[CLIENT],
+        gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=conversation.truncated,
+        truncated_bytes=conversation.truncated_bytes, n_duplicate_frames=conversation.duplicates, n_overlap_conflicts=conversation.conflicts,
+        n_checked_client=conversation.checked[a], n_checked_server=conversation.checked[b], n_bad_checksum_client=conversation.bad[a],
+        n_bad_checksum_server=conversation.bad[b], max_ip_length=conversation.max_ip, acked_unseen_client=conversation.unseen_bytes[a],
+        acked_unseen_server=conversation.unseen_bytes[b],
+        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=_encapsulation(state), locate=locate)

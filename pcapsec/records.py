@@ -1,0 +1,269 @@
+"""The typed values that cross rooms.
+
+Parsers fill `Facts`, the pipeline wraps them into a `Session`, rules turn a session into `Finding`s, tables turn all of them into rows.
+These records are mutable and slotted, not frozen: a parser fills them while bytes pass, and a frozen dataclass costs four times as much to build.
+Unknown is None, never False or 0. Offsets (`*_at`) are positions in the reassembled stream of one side; the pipeline turns them into frames with `Session.locate`.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from .secret import Secret
+
+CLIENT, SERVER = 0, 1
+SIDE_NAMES = ("client", "server")
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+CONFIDENCES = ("low", "medium", "high")
+
+
+@dataclass(slots=True, kw_only=True)
+class Anomaly:
+    """A protocol violation or a loss that a parser or the reassembly saw."""
+
+    code: str  # stable, kebab-case: "line-too-long", "overlap-conflict"
+    side: int  # CLIENT or SERVER
+    at: int  # stream offset
+    detail: str = ""  # what was seen, by length and class; never raw wire bytes of a secret
+
+
+@dataclass(slots=True, kw_only=True)
+class Login:
+    """One attempt to log in that was readable on the wire."""
+
+    protocol: str
+    mechanism: str  # SASL name as registered, or LOGIN-COMMAND, USER-PASS, APOP, AUTHINFO
+    at: int  # client stream offset of the command or line that begins the attempt
+    principal: str | None = None  # account as sent; None when not seen
+    domain: str | None = None  # NTLM domain, Kerberos or DIGEST realm
+    authzid: str | None = None
+    secret: Secret | None = None  # password, token or guessable response; None when none passed
+    secret_at: int | None = None  # client stream offset of the line that carried the secret
+    exposure: str = "none"  # password, token, guessable, ticket, none
+    result: str = "unknown"  # success, failed, unknown
+    reason: str | None = None  # why, when the answer says more: refused, cancelled, locked, wrong-credentials, temporary, malformed
+    reply_code: str | None = None  # "235", "OK", "NO [AUTHENTICATIONFAILED]", "-ERR [IN-USE]"
+    well_formed: bool = True  # False: the mechanism's grammar did not hold (confidence drops)
+    details: dict[str, Any] = field(default_factory=dict)  # mechanism's own non-secret facts, see protocols/sasl.py
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """One mail message or article, or the SMTP transaction around it, seen in clear."""
+
+    protocol: str
+    direction: str  # submitted, relayed, delivered, fetched
+    side: int  # which side sent the content
+    at: int  # stream offset of the first header byte
+    mail_from: str | None = None  # as sent, without angle brackets; "" is the null sender
+    rcpt_to: list[str] = field(default_factory=list)  # as sent, accepted or not
+    rcpt_accepted: list[str] = field(default_factory=list)
+    mail_from_reply: int | None = None
+    reply_code: str | None = None  # final answer to the content, None when not seen
+    accepted: bool | None = None  # the server took the content: 2xx to DATA/BDAT/POST, or the fetched bytes arrived
+    message_id: str | None = None
+    size_bytes: int = 0  # content bytes seen (after dot-unstuffing)
+    complete: bool = False  # the end of the content was seen
+    protection: str = "none"  # none, smime-encrypted, smime-signed, pgp-mime-encrypted, pgp-mime-signed, pgp-inline, tnef
+    content_type: str | None = None  # top media type, lower case
+    from_domain: str | None = None  # of the From: header, lower case
+    to_domains: tuple[str, ...] = ()  # of To: and Cc:, lower case
+    subject_length: int | None = None  # characters; the text itself is never kept
+    mailer: str | None = None  # X-Mailer or User-Agent
+    n_hops: int = 0  # Received headers
+    n_clear_hops: int | None = None  # those that name a protocol without TLS; None when hops do not say
+    tls_required_no: bool = False  # header "TLS-Required: No" (RFC 8689 §5)
+    requiretls: bool = False  # MAIL FROM carried REQUIRETLS
+    has_content: bool = True  # False: a transaction (MAIL, RCPT) whose content was never sent
+
+
+@dataclass(slots=True, kw_only=True)
+class TlsHandshake:
+    """What the first flight of TLS says in clear."""
+
+    version: str | None = None  # negotiated: SSLv2 … TLSv1.3, TLSv1.3-draft28, 0x1234
+    offered_versions: tuple[str, ...] = ()
+    cipher_suite: str | None = None  # IANA name, or 0x1234
+    sni: str | None = None
+    alpn: str | None = None  # chosen by the server where seen, else first offered
+    client_hello_at: int | None = None  # client stream offset
+    server_hello_at: int | None = None  # server stream offset
+    established: bool | None = None  # application data or CCS+Finished on both sides; False after a fatal alert; None unknown
+    alert: str | None = None  # "client:48 unknown_ca" in clear
+    complete: bool = False  # nothing more to learn: the flow may be counted only
+
+
+@dataclass(slots=True, kw_only=True)
+class Handover:
+    """A parser passes the flow on, with the bytes that it held back."""
+
+    to: str  # "tls", or the protocol inside a tunnel: "detect"
+    rest: tuple[bytes, bytes]  # client's and server's bytes not consumed
+    at: tuple[int, int]  # their stream offsets
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """What the parsers of one conversation learnt; facts never judge.
+
+    Only bytes outside TLS count. `*_at` of client commands are client offsets, of replies server offsets.
+    """
+
+    protocol: str = "unknown"
+    greeting: str | None = None  # server's first words, at most 200 characters, without line ends
+    greeting_code: str | None = None  # "220", "OK", "PREAUTH", "+OK"
+    greeting_at: int | None = None
+    client_name: str | None = None  # argument of EHLO, HELO or LHLO
+    hello_verb: str | None = None  # EHLO, HELO, LHLO: the last one accepted, or sent when answers are not seen
+    ehlo_reject_code: str | None = None  # reply code when EHLO was refused
+    capabilities: tuple[str, ...] | None = None  # as sent before TLS, in order, one line or atom each; None: no list seen
+    capabilities_complete: bool = False  # last line of the list seen
+    capabilities_at: int | None = None
+    masked_tokens: tuple[str, ...] = ()  # capability words that are runs of one letter or close to the STARTTLS word
+    starttls_offered: bool | None = None  # None: no complete list seen
+    starttls_offered_at: int | None = None
+    starttls_requested: bool | None = None  # None: client bytes that could hold it were not seen
+    starttls_requested_at: int | None = None
+    starttls_verb: str | None = None  # STARTTLS, STLS, X-ANONYMOUSTLS
+    starttls_accepted: bool | None = None
+    starttls_reply_code: str | None = None
+    starttls_reply_text: str | None = None
+    starttls_answered_at: int | None = None
+    n_starttls_requests: int = 0
+    tls_started: bool = False  # the client's next bytes were TLS
+    cleartext_after_accept: str | None = None  # first clear command word after an accepted STARTTLS
+    cleartext_after_accept_at: int | None = None
+    injected_client_bytes: int = 0  # clear bytes between the STARTTLS line and the first TLS record
+    injected_server_bytes: int = 0  # clear bytes between the accepting reply and the first TLS record
+    auth_mechanisms: tuple[str, ...] = ()  # advertised in clear, upper case; USER for POP3's USER capability, LOGIN-COMMAND is never listed
+    auth_mechanisms_at: int | None = None
+    login_disabled: bool | None = None  # IMAP LOGINDISABLED in the last clear capability list; None: no list seen
+    login_disabled_at: int | None = None
+    preauth: bool = False  # IMAP PREAUTH greeting
+    first_clear_command: str | None = None  # first verb beyond greeting, capability discovery, STARTTLS, NOOP, RSET, HELP, QUIT
+    first_clear_command_at: int | None = None
+    accepted_clear_command: str | None = None  # first such verb that the server answered positively
+    accepted_clear_code: str | None = None
+    encryption_required_code: str | None = None  # the server answered "TLS first": 530, 538, 483, PRIVACYREQUIRED, ENCRYPT-NEEDED
+    n_mailbox_commands: int = 0  # commands that read or change a mailbox or group
+    n_commands: int = 0  # client commands seen in clear
+    n_replies: int = 0  # server replies seen in clear
+    compressed: bool = False  # COMPRESS DEFLATE active outside TLS
+    compressed_at: int | None = None
+    requiretls: tuple[str, ...] = ()  # where seen in clear: "ehlo", "mail"
+    requiretls_at: int | None = None
+    identity: dict[str, str] = field(default_factory=dict)  # what else named the client in clear: {"imap-id": …, "xclient": …, "proxy": …}
+    sasl_wrapped: bool = False  # a SASL security layer covers what follows
+    tunnel: str | None = None  # "http-connect", "socks4", "socks5", "proxy-protocol": what the mail was carried in
+    tunnel_target: str | None = None  # "host:port" the tunnel was asked for
+    lf_only: bool = False  # bare LF line ends seen
+    logins: list[Login] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One rebuilt conversation as rules and tables see it."""
+
+    session_id: str
+    capture: str  # name of the input that holds its first frame
+    start_ns: int
+    end_ns: int
+    frame: int  # first frame, 1-based in `capture`
+    last_frame: int
+    client_ip: str
+    client_port: int
+    server_ip: str
+    server_port: int
+    role_source: str  # syn, synack, port, content
+    facts: Facts
+    tls: TlsHandshake | None = None
+    protocol: str = "unknown"  # facts.protocol, or "tls" for implicit TLS
+    service: str | None = None
+    service_source: str | None = None  # content, port, sni, alpn, tunnel
+    tls_mode: str = "none"  # none, starttls, implicit
+    completeness: str = "full"  # full, one_sided, midstream, gapped, truncated, evicted
+    unseen_client: str | None = None  # why not all clear client bytes were seen: one_sided, midstream, gap, snaplen, evicted, unparsed; None: all seen
+    unseen_server: str | None = None  # the same for the server's bytes
+    start_seen: bool = True  # SYN or SYN/ACK seen
+    packets_client: int = 0
+    packets_server: int = 0
+    bytes_client: int = 0  # payload bytes captured, duplicates and retransmissions left out
+    bytes_server: int = 0
+    gap_bytes_client: int = 0
+    gap_bytes_server: int = 0
+    n_gaps: int = 0
+    n_truncated_frames: int = 0
+    truncated_bytes: int = 0
+    n_duplicate_frames: int = 0
+    n_overlap_conflicts: int = 0
+    n_checked_client: int = 0  # frames whose TCP checksum was computed
+    n_checked_server: int = 0
+    n_bad_checksum_client: int = 0
+    n_bad_checksum_server: int = 0
+    max_ip_length: int = 0  # largest IP total length of the flow's frames, bytes
+    acked_unseen_client: int = 0  # client bytes the server acknowledged but the capture lacks altogether
+    acked_unseen_server: int = 0
+    finished: bool = False  # FIN or RST seen
+    unparsed: str | None = None  # why no parser took it, or which fault of ours stopped it
+    encapsulation: str = ""  # outer layers, "vlan.10/vxlan.5000"
+    verdict: str = "unknown"  # protected, exposed, weak, unknown: set by the judge
+    worst_severity: str | None = None
+    findings: list["Finding"] = field(default_factory=list)
+    not_observable: list[tuple[str, str]] = field(default_factory=list)  # (rule_id, reason)
+    assessments: list[tuple[str, str, str]] | None = None  # (rule_id, verdict, reason) of every rule, only when asked for
+    locate: Callable[[int, int], tuple[str, int, int]] | None = None  # (side, stream offset) -> (capture, frame, ts_ns)
+
+
+@dataclass(slots=True, kw_only=True)
+class Finding:
+    """A judgement by a rule."""
+
+    rule: Any  # rules.Rule
+    severity: str
+    confidence: str
+    title: str
+    variant: str = ""
+    severity_reason: str = ""  # modifiers that were applied, separated by ";"
+    side: int | None = None  # where the primary evidence stands; None: at the session's first frame
+    at: int | None = None
+    principal: str | None = None
+    mechanism: str | None = None
+    auth_result: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    finding_id: str = ""
+    because_of: str | None = None  # finding_id of the root of the same story
+    capture: str = ""
+    frame: int = 0
+    ts_ns: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Capture:
+    """One input as it was read."""
+
+    name: str
+    format: str = "pcap"  # pcap, pcapng
+    compression: str | None = None  # gzip, zstd, lz4, bzip2
+    link_types: tuple[int, ...] = ()
+    snap_length: int | None = None  # smallest declared; None: none declared
+    packets: int = 0
+    bytes: int = 0  # captured packet bytes
+    first_ns: int | None = None
+    last_ns: int | None = None
+    dropped: int | None = None  # by interface or kernel as the capture says; None: the format cannot say
+    truncated_frames: int = 0  # captured shorter than sent
+    skipped_bytes: int = 0  # damage that the walk stepped over
+    undecoded_frames: int = 0  # no IP packet found in them
+    duplicate_frames: int = 0
+    evicted_flows: int = 0
+    internal_errors: int = 0
+    sessions: int = 0
+    complete: bool = True  # False: cut off or damaged
+    notes: list[str] = field(default_factory=list)
+    superframes: int = 0  # IP length above 1500 on Ethernet
+    max_ip_length: int = 0
+    time_backsteps: int = 0  # packets more than 1 h older than the newest before them
+    flows_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)  # class -> (flows, payload bytes)
+    unknown_starts: int = 0  # flows whose SYN slot had been overwritten

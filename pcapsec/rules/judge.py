@@ -1,0 +1,267 @@
+"""Applies the rules: to each session when it ends, to the captures when all is read.
+
+Most rules have nothing to say about most sessions, so what they answer then is not asked for each time: sessions of one protocol with the same losses and
+the same answers share a profile, which is counted and only spelt out when somebody reads `counts`. Rules about logins and messages are called for those
+there are; their answer to a session without any follows from what its protocol is and which sides were seen.
+"""
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any, Iterable
+
+from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Session
+from .policy import Policy
+from .registry import all_rules
+from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, VERDICTS, Rule, Verdict, finding_id, not_observable
+from .site import LOOPBACK, Site
+from .stories import link
+from .verdict import session_verdict
+
+MAX_PROFILES = 4096  # distinct answers kept apart; hostile traffic may make many, then they are added up and memory starts afresh
+MAX_MECHANISMS = 256  # names come from the wire
+MAX_FAULT_LOG = 100
+
+_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+_SERVICE_PROTOCOL = {
+    "smtp": "smtp", "submission": "smtp", "lmtp": "lmtp", "imap": "imap", "pop3": "pop3", "nntp": "nntp", "sieve": "managesieve", "managesieve": "managesieve",
+}
+
+
+class _Plan:
+    """Which rules a protocol has, in order of ids."""
+
+    def __init__(self, rules: Iterable[Rule], protocol: str, hint: str | None):
+        self.rules = [rule for rule in rules if rule.scope != "capture"]
+        self.applies = {rule.id for rule in self.rules if rule.protocols == ANY or protocol in rule.protocols}
+        self.unparsed = {rule.id for rule in self.rules if hint in rule.protocols} if hint else set()
+        mine = [rule for rule in self.rules if rule.id in self.applies]
+        self.session_rules = [rule for rule in mine if rule.scope == "session"]
+        self.session_judges = [rule.judge for rule in self.session_rules]
+        self.message_rules = [rule for rule in mine if rule.scope == "message"]
+        self._login_rules = [rule for rule in mine if rule.scope == "login"]
+        self._by_mechanism: dict[str, list[Rule]] = {}
+
+    def login_rules(self, mechanism: str) -> list[Rule]:
+        known = self._by_mechanism.get(mechanism)
+        if known is None:
+            known = [rule for rule in self._login_rules if not rule.mechanisms or any(_matches(mechanism, name) for name in rule.mechanisms)]
+            if len(self._by_mechanism) < MAX_MECHANISMS:
+                self._by_mechanism[mechanism] = known
+        return known
+
+
+class _Profile:
+    """Sessions that got the same answers from all rules."""
+
+    __slots__ = ("count", "verdicts", "not_observable", "assessments")
+
+    def __init__(self, verdicts: list[tuple[str, Verdict]]):
+        self.count = 0
+        self.verdicts = verdicts
+        self.not_observable = tuple((rule_id, verdict.reason) for rule_id, verdict in verdicts if verdict.name == "not_observable")
+        self.assessments: tuple[tuple[str, str, str], ...] | None = None
+
+    def spelt_out(self) -> tuple[tuple[str, str, str], ...]:
+        if self.assessments is None:
+            self.assessments = tuple((rule_id, verdict.name, verdict.reason) for rule_id, verdict in self.verdicts)
+        return self.assessments
+
+
+class Judge:
+    """All rules, a policy, and the counts of their verdicts.
+
+    Args:
+        policy: the site's own knowledge; None: nothing known.
+        rules: those to apply; all when None.
+        now_ns: the present for rules about timestamps; the clock's when None.
+
+    Attributes:
+        full: whether sessions also get `assessments`, all four verdicts.
+        faults: how often a rule raised; `fault_log` says which, where, and never with what data.
+    """
+
+    def __init__(self, policy: Policy | None = None, *, rules: dict[str, Rule] | None = None, now_ns: int | None = None):
+        self.rules = all_rules() if rules is None else rules
+        self.site = Site(policy)
+        self.site.now_ns = time.time_ns() if now_ns is None else now_ns
+        self.full = False
+        self.faults = 0
+        self.fault_log: list[str] = []
+        self._totals = {rule_id: [0, 0, 0, 0] for rule_id in self.rules}
+        self._plans: dict[str | tuple[str, str], _Plan] = {}
+        self._profiles: dict[tuple, _Profile] = {}
+
+    def session(self, session: Session) -> None:
+        """Fill findings, not_observable, verdict and worst_severity of a session that is over."""
+        facts, site, findings = session.facts, self.site, session.findings
+        plan_key: Any = session.protocol if session.tls_mode != "implicit" else "tls"
+        if plan_key == "unknown":
+            plan_key = "unknown", session.service
+        plan = self._plans.get(plan_key)
+        if plan is None:
+            plan = self._plan(plan_key)
+        outcomes: list[Verdict] = []
+        for judge in plan.session_judges:
+            try:
+                outcome = judge(session, facts, site)
+            except Exception as error:
+                outcome = self._fault(plan.session_rules[len(outcomes)], session.session_id, error)
+            if outcome.__class__ is Finding:
+                findings.append(outcome)
+                outcome = FAIL
+            outcomes.append(outcome)
+        said: tuple = ()
+        if facts.logins or facts.messages:
+            said = self._ask(plan, session, facts, findings)
+        key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, tuple(outcomes), said
+        profile = self._profiles.get(key)
+        if profile is None:
+            profile = self._new_profile(key, plan, outcomes, dict(said), session)
+        profile.count += 1
+        session.not_observable = profile.not_observable  # type: ignore[assignment]  # shared, so a tuple
+        if self.full:
+            session.assessments = profile.spelt_out()  # type: ignore[assignment]
+        if findings:
+            self._settle(session, findings)
+        session.verdict = session_verdict(session, facts)
+
+    def capture(self, captures: list[Capture]) -> list[Finding]:
+        """Judge the captures as such, after all sessions."""
+        findings = []
+        for rule in self.rules.values():
+            if rule.scope != "capture":
+                continue
+            for capture in captures:
+                try:
+                    outcome = rule.judge(capture, self.site)
+                except Exception as error:
+                    outcome = self._fault(rule, capture.name, error)
+                if outcome.__class__ is Finding:
+                    outcome.finding_id = finding_id(rule.id, outcome.variant, capture.name, capture.first_ns)
+                    outcome.capture, outcome.frame, outcome.ts_ns = capture.name, 1 if capture.packets else 0, capture.first_ns or 0
+                    findings.append(outcome)
+                    outcome = FAIL
+                self._totals[rule.id][VERDICTS.index(outcome.name)] += 1
+        return findings
+
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """rule_id -> [n_fail, n_pass, n_not_applicable, n_not_observable]: of sessions, or of captures for rules about those."""
+        self._fold()
+        return {rule_id: list(row) for rule_id, row in self._totals.items()}
+
+    def merge(self, counts: dict[str, list[int]], faults: int = 0, fault_log: Iterable[str] = ()) -> None:
+        """Add what another process counted."""
+        for rule_id, row in counts.items():
+            mine = self._totals.setdefault(rule_id, [0, 0, 0, 0])
+            for index, n in enumerate(row):
+                mine[index] += n
+        self.faults += faults
+        self.fault_log.extend(list(fault_log)[:MAX_FAULT_LOG - len(self.fault_log)])
+
+    # --- inside
+
+    def _ask(self, plan: _Plan, session: Session, facts: Facts, findings: list[Finding]) -> tuple[tuple[str, Verdict], ...]:
+        """Call the rules about logins and messages; returns what they said other than the quiet answer."""
+        said: dict[str, Verdict] = {}
+        work: list[tuple[Any, list[Rule]]] = [(login, plan.login_rules(login.mechanism)) for login in facts.logins]
+        work.extend((message, plan.message_rules) for message in facts.messages)
+        site = self.site
+        for subject, rules in work:
+            for rule in rules:
+                try:
+                    outcome = rule.judge(session, subject, site)
+                except Exception as error:
+                    outcome = self._fault(rule, session.session_id, error)
+                if outcome is PASS or outcome is NOT_APPLICABLE:
+                    continue
+                if outcome.__class__ is Finding:
+                    findings.append(outcome)
+                    said[rule.id] = FAIL
+                else:
+                    said.setdefault(rule.id, outcome)
+        return tuple(said.items())
+
+    def _plan(self, key: Any) -> _Plan:
+        protocol, hint = (key[0], _SERVICE_PROTOCOL.get(key[1])) if isinstance(key, tuple) else (key, None)
+        plan = self._plans[key] = _Plan(self.rules.values(), protocol, hint)
+        return plan
+
+    def _new_profile(self, key: tuple, plan: _Plan, outcomes: list[Verdict], said: dict[str, Verdict], session: Session) -> _Profile:
+        if len(self._profiles) >= MAX_PROFILES:
+            self._fold()
+            self._profiles.clear()
+        answered = {rule.id: outcome for rule, outcome in zip(plan.session_rules, outcomes)}
+        unseen = {CLIENT: session.unseen_client, SERVER: session.unseen_server}
+        unparsed = session.unparsed and "unparsed"
+        verdicts = []
+        for rule in plan.rules:
+            verdict = answered.get(rule.id) or said.get(rule.id)
+            if verdict is None:
+                if rule.id in plan.unparsed:
+                    verdict = not_observable(unparsed or session.unseen_client or session.unseen_server or "unparsed")
+                elif rule.id not in plan.applies:
+                    verdict = NOT_APPLICABLE
+                else:
+                    verdict = _quiet(rule, unseen, session.facts.sasl_wrapped)
+            verdicts.append((rule.id, verdict))
+        profile = self._profiles[key] = _Profile(verdicts)
+        return profile
+
+    def _fold(self) -> None:
+        """Add the counts of all profiles to the totals."""
+        for profile in self._profiles.values():
+            if profile.count:
+                for rule_id, verdict in profile.verdicts:
+                    self._totals[rule_id][VERDICTS.index(verdict.name)] += profile.count
+                profile.count = 0
+
+    def _settle(self, session: Session, findings: list[Finding]) -> None:
+        """Severity modifiers that hang on the addresses, ids, and which finding is the root of which."""
+        near = self.site.nearness(session.client_ip, session.server_ip)
+        session_id, worst = session.session_id, 0
+        for finding in findings:
+            rule = finding.rule
+            if near is not None:
+                if near == LOOPBACK:
+                    _modify(finding, "info", "both ends loopback")
+                elif rule.category == "cleartext":
+                    _modify(finding, LOWER[finding.severity], "both ends private")
+            if not finding.finding_id:
+                finding.finding_id = finding_id(rule.id, finding.variant, session_id, f"{finding.side}:{finding.at}")
+            rank = _RANK[finding.severity]
+            if rank > worst:
+                worst = rank
+        if len(findings) > 1:
+            link(findings)
+        session.worst_severity = SEVERITIES[worst]
+
+    def _fault(self, rule: Rule, where: str, error: Exception) -> Verdict:
+        """A rule raised: say which and at what line, not with what message, which may hold bytes of the wire."""
+        self.faults += 1
+        if len(self.fault_log) < MAX_FAULT_LOG:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            self.fault_log.append(f"{rule.id} failed on {where}: {type(error).__name__} in {last.name}, line {last.lineno}")
+        return not_observable("rule_failed")
+
+
+def _matches(mechanism: str, name: str) -> bool:
+    return mechanism.startswith(name[:-1]) if name.endswith("*") else mechanism == name
+
+
+def _quiet(rule: Rule, unseen: dict[int, str | None], wrapped: bool) -> Verdict:
+    """What a rule about logins or messages answers when none of them made it fail."""
+    for side in rule.needs:
+        reason = unseen[side]
+        if reason is not None:
+            return not_observable(reason)
+    if wrapped and rule.scope == "message":
+        return not_observable("encrypted")
+    return PASS
+
+
+def _modify(finding: Finding, severity: str, reason: str) -> None:
+    if finding.severity != severity:
+        finding.severity = severity
+        finding.severity_reason = f"{finding.severity_reason};{reason}" if finding.severity_reason else reason

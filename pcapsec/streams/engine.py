@@ -1,0 +1,147 @@
+"""Windows of frames in, pieces of conversations out, in the order in which both sides spoke.
+
+The engine owns the kernels' tables for one capture. A conversation usually comes as one piece when it is over; one that keeps more than
+`KEPT_LIMIT` bytes comes in several. What the caller answers (`steer`) decides whether a flow's later bytes are kept.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import numpy
+
+from ..kernels import assembly, flows, tables
+
+LINGER_NS = 3_000_000_000  # after FIN or RST: late, reordered and repeated segments still belong to the conversation
+IDLE_MAIL_NS = 7_200_000_000_000  # IMAP IDLE is renewed every 29 minutes (RFC 2177); four times that
+IDLE_OTHER_NS = 300_000_000_000
+KEPT_LIMIT = 262_144  # bytes kept of one flow before it is parsed in part
+ARENA_BYTES = 128 << 20  # ceiling of all kept bytes
+MAX_FLOWS = 1 << 21
+MAX_SEGMENTS = 3 << 19
+OUT_BYTES = 4 << 20
+ROWS_IN_FLOW = 8192
+MAX_READY = 4096
+SWEEP_FRAMES = 262_144  # frames between two looks over the flow table
+GO_ON, COUNT, FORGET, SOMETHING_ELSE = 0, 1, 2, 3
+
+
+@dataclass(slots=True)
+class Batch:
+    """Pieces of several conversations.
+
+    entries: flow numbers; flows: their rows as lists (see kernels/tables.py); results: rows of assembly (R_ columns);
+    turns: all turns as lists; data: all bytes that turns point into; marks: int64[n, 4] side, offset, frame, ts_ns.
+    """
+
+    entries: list[int]
+    flows: list[list[int]]
+    results: list[list[int]]
+    turns: list[list[int]]
+    data: bytes
+    marks: numpy.ndarray
+
+
+class Engine:
+    """The flow tables of one capture and the kernels that work on them.
+
+    Args:
+        parameters: int64[N_PARAMETER] as kernels/tables.py lays them out (worker, filters); None: everything.
+    """
+
+    def __init__(self, parameters: numpy.ndarray | None = None):
+        self.tables = tables.new_tables(MAX_FLOWS, MAX_SEGMENTS, ARENA_BYTES)
+        if parameters is not None:
+            self.tables.parameters[:] = parameters
+        self._since_sweep = 0
+        self._ready = numpy.zeros((MAX_READY, 2), dtype=numpy.int64)
+        self._scratch = (numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64),
+                         numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.uint8))
+        self._out_bytes = numpy.zeros(OUT_BYTES, dtype=numpy.uint8)
+        self._out_turns = numpy.zeros((ROWS_IN_FLOW * 5, assembly.N_TURN), dtype=numpy.int64)
+        self._out_marks = numpy.zeros((ROWS_IN_FLOW * 2, assembly.N_MARK), dtype=numpy.int64)
+        self._out_results = numpy.zeros((MAX_READY, assembly.N_RESULT), dtype=numpy.int64)
+        self._work = numpy.zeros(assembly.N_WORK, dtype=numpy.int64)
+
+    @property
+    def scalars(self) -> numpy.ndarray:
+        """Counters of the tables, int64[N_SCALAR]."""
+        return self.tables.scalars
+
+    def take(self, data: numpy.ndarray, frames: numpy.ndarray, n_frames: int, frame_base: int) -> Iterator[Batch]:
+        """Walk one window; yields what became ready to parse.
+
+        Args:
+            data: uint8[:] window; frames: int64[n, 5] as kernels/walk.py writes them; frame_base: number of row 0 over the whole capture.
+        """
+        row, status = flows.scan(data, frames, 0, n_frames, frame_base, self.tables)
+        while status != tables.DONE:
+            yield from self._make_room(status)
+            row, status = flows.scan(data, frames, row, n_frames, frame_base, self.tables)
+        self._since_sweep += n_frames
+        if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.ARENA_TOP] > ARENA_BYTES // 4:
+            self._since_sweep = 0
+            yield from self._collect(LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
+
+    def finish(self) -> Iterator[Batch]:
+        """The capture is over: everything that is left."""
+        yield from self._collect(-(1 << 60), -(1 << 60), -(1 << 60), 0)
+
+    def steer(self, entries: list[int], orders: list[int]) -> None:
+        """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
+        flows.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
+
+    def _collect(self, linger: int, idle_mail: int, idle_other: int, kept_limit: int, evict: bool = False) -> Iterator[Batch]:
+        now = int(self.scalars[tables.NOW_NS])
+        at = 0
+        while at >= 0:
+            n_ready, at = flows.sweep(self.tables, at, now, linger, idle_mail, idle_other, kept_limit, 1 if evict else 0, self._ready)
+            if n_ready:
+                yield from self._assemble(self._ready[:n_ready].copy())
+
+    def _assemble(self, ready: numpy.ndarray) -> Iterator[Batch]:
+        """Batches for the flows in `ready`; a flow that does not fit into one comes again until it does."""
+        at = 0
+        while at < len(ready):
+            begun = at
+            at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, self._out_bytes, self._out_turns, self._out_marks,
+                                   self._out_results, self._work)
+            n = at - begun
+            entries = ready[begun:at, 0]
+            results = self._out_results[:n].tolist()
+            n_turns, n_marks, n_bytes = int(self._work[22]), int(self._work[23]), int(self._work[8])
+            again = [entry for entry, result in zip(entries.tolist(), results) if result[assembly.R_MORE]]
+            yield Batch(entries.tolist(), self.tables.flows[entries].tolist(), results, self._out_turns[:n_turns].tolist(),
+                        self._out_bytes[:n_bytes].tobytes(), self._out_marks[:n_marks].copy())
+            if again:
+                over = {int(row[0]): int(row[1]) for row in ready[begun:at]}
+                alive = [entry for entry in again if (self.tables.flows[entry, tables.STATE] & tables.CLASS_MASK) != tables.FREE]
+                if alive:
+                    yield from self._assemble(numpy.array([[entry, over[entry]] for entry in alive], dtype=numpy.int64))
+
+    def _make_room(self, status: int) -> Iterator[Batch]:
+        """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""
+        t = self.tables
+        if status == tables.INDEX_FULL:
+            index = numpy.zeros(len(t.index) * 2, dtype=numpy.int32)
+            self.tables = t = t._replace(index=index)
+            flows.rehash(t, index)
+            return
+        yield from self._collect(LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, 4096)
+        for age_s in (600, 60, 10, 1, 0):
+            if self._has_room():
+                return
+            limit = age_s * 1_000_000_000 if age_s else -1
+            yield from self._collect(min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS), 0 if age_s < 10 else 4096, evict=True)
+
+    def _has_room(self) -> bool:
+        scalars = self.scalars
+        used = int(scalars[tables.FLOW_TOP]) - self._free_flows()
+        if scalars[tables.N_LIVE] == 0:  # nothing is kept: the arena starts anew in one piece
+            scalars[tables.ARENA_TOP] = 0
+            scalars[tables.ARENA_FREE:] = 0
+        return used < MAX_FLOWS * 3 // 4 and scalars[tables.N_LIVE] < MAX_SEGMENTS // 2 and scalars[tables.ARENA_TOP] < ARENA_BYTES * 3 // 4
+
+    def _free_flows(self) -> int:
+        top = int(self.scalars[tables.FLOW_TOP])
+        return int(numpy.count_nonzero((self.tables.flows[:top, tables.STATE] & tables.CLASS_MASK) == tables.FREE))

@@ -1,0 +1,192 @@
+"""Sorted runs on disk, merged into time order with bounded memory.
+
+A worker collects rows; at `RUN_BYTES` they are sorted by time and written as one run: a file with, per table, the text of its rows, their times and
+their ends. The merge takes all runs of all workers slab by slab: it chooses a time below which about `SLAB_BYTES` of rows lie, reads those, sorts
+their times with numpy and joins the texts. Rows of one time come in the order of their text, so the result does not depend on the number of workers.
+"""
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from typing import Iterator
+
+import numpy as np
+
+RUN_BYTES = 16 << 20  # text a worker holds before it writes a run; with Python's overhead about 25 MiB
+SLAB_BYTES = 8 << 20  # text the merge holds; with its copies about 25 MiB
+MAX_KEYS = 1 << 19  # times that the merge holds, of all runs together: 8 MiB with the ends
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table's part of a run file."""
+
+    text_at: int  # byte offset of the rows
+    text_bytes: int
+    keys_at: int  # byte offset of n int64 times, then n int64 ends (byte offsets behind each row, from text_at)
+    n: int
+    first: int  # smallest time
+    last: int  # largest time
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run file; picklable, so that a worker can hand it over."""
+
+    path: str
+    sections: dict[str, Section]
+
+
+def sort_rows(times: np.ndarray, rows: list) -> list:
+    """The rows in order of time, rows of one time in order of their text."""
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    result = [rows[i] for i in order.tolist()]
+    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(equal):
+        starts = equal[np.insert(np.diff(equal) != 1, 0, True)]
+        for start in starts.tolist():
+            end = int(np.searchsorted(ordered, ordered[start], "right"))
+            result[start:end] = sorted(result[start:end])
+    return result
+
+
+def write_run(directory: str, times: dict[str, list[int]], rows: dict[str, list[str]]) -> Run | None:
+    """Sort what a worker has and write it as one run file; None when there is nothing."""
+    path = os.path.join(directory, f"run-{os.getpid()}-{secrets.token_hex(8)}")
+    sections: dict[str, Section] = {}
+    at = 0
+    if not any(rows.values()):
+        return None
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
+        for table, texts in rows.items():
+            if not texts:
+                continue
+            keys = np.array(times[table], np.int64)
+            texts = sort_rows(keys, texts)
+            keys.sort()
+            joined = "".join(texts)
+            data = joined.encode("utf-8", "backslashreplace")
+            lengths = np.fromiter(map(len, texts) if len(data) == len(joined) else (len(t.encode("utf-8", "backslashreplace")) for t in texts), np.int64, len(texts))
+            file.write(data)
+            file.write(keys.tobytes())
+            file.write(np.cumsum(lengths).tobytes())
+            sections[table] = Section(at, len(data), at + len(data), len(texts), int(keys[0]), int(keys[-1]))
+            at += len(data) + 16 * len(texts)
+    return Run(path, sections)
+
+
+class _Reader:
+    """Reads one section forward. The file is opened for each read: hundreds of runs must not need hundreds of descriptors."""
+
+    def __init__(self, path: str, section: Section, n_keys: int):
+        self.path, self.section = path, section
+        self.n_keys = n_keys  # rows whose times are held at once
+        self.row = 0  # first row not yet taken
+        self.byte = 0  # its text offset
+        self.base = 0  # row number of keys[0]
+        self.keys = self.ends = np.empty(0, np.int64)
+
+    def _read(self, at: int, length: int) -> bytes:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            pieces = []
+            while length:
+                piece = os.pread(descriptor, length, at)
+                if not piece:
+                    raise OSError(f"{self.path} ends too early")
+                pieces.append(piece)
+                at, length = at + len(piece), length - len(piece)
+            return b"".join(pieces)
+        finally:
+            os.close(descriptor)
+
+    @property
+    def done(self) -> bool:
+        return self.row == self.section.n
+
+    def next_time(self) -> int:
+        if self.row == 0:
+            return self.section.first
+        self._fill()
+        return int(self.keys[self.row - self.base])
+
+    def _fill(self) -> None:
+        """Have the keys of the next rows in memory."""
+        if self.row < self.base + len(self.keys):
+            return
+        s = self.section
+        n = min(self.n_keys, s.n - self.row)
+        self.base = self.row
+        self.keys = np.frombuffer(self._read(s.keys_at + 8 * self.row, 8 * n), np.int64)
+        self.ends = np.frombuffer(self._read(s.keys_at + 8 * (s.n + self.row), 8 * n), np.int64)
+
+    def cut(self, budget: int) -> int:
+        """A time such that the rows up to it, with it, fit the budget; at least that of the next row."""
+        self._fill()
+        k = self.row - self.base
+        end = int(np.searchsorted(self.ends, self.byte + budget, "right"))
+        if end >= len(self.keys):
+            return int(self.keys[-1])
+        return int(self.keys[max(k, end - 1)])
+
+    def take(self, cut: int, limit: int) -> tuple[np.ndarray, np.ndarray, bytes]:
+        """Times, ends and text of the next rows not later than `cut`, at most about `limit` bytes of text."""
+        if self.done or (self.row == 0 and self.section.first > cut):
+            return np.empty(0, np.int64), np.empty(0, np.int64), b""
+        self._fill()
+        k = self.row - self.base
+        end = int(np.searchsorted(self.keys, cut, "right"))
+        end = min(end, max(k + 1, int(np.searchsorted(self.ends, self.byte + limit, "right")))) if end > k else k
+        keys, ends = self.keys[k:end], self.ends[k:end]
+        if not len(keys):
+            return keys, ends, b""
+        text = self._read(self.section.text_at + self.byte, int(ends[-1]) - self.byte)
+        relative = ends - self.byte
+        self.row += len(keys)
+        self.byte = int(ends[-1])
+        return keys, relative, text
+
+
+def merged(runs: list[Run], table: str) -> Iterator[bytes]:
+    """The rows of one table from all runs in order of time, in pieces of about SLAB_BYTES."""
+    holding = [run for run in runs if table in run.sections]
+    readers = [_Reader(run.path, run.sections[table], max(MAX_KEYS // len(holding), 256)) for run in holding]
+    while readers:
+        # runs overlap only where workers or sources do: those that begin behind the first run's cut need not be looked at yet
+        horizon = min(reader.section.last for reader in readers)
+        active = [reader for reader in readers if reader.next_time() <= horizon]
+        budget = max(SLAB_BYTES // len(active), 4096)
+        cut = min(min(reader.cut(budget) for reader in active), horizon)
+        parts = [reader.take(cut, SLAB_BYTES) for reader in active]
+        parts = [part for part in parts if len(part[0])]
+        yield parts[0][2] if len(parts) == 1 else _join(parts)
+        readers = [reader for reader in readers if not reader.done]
+
+
+def _join(parts: list[tuple[np.ndarray, np.ndarray, bytes]]) -> bytes:
+    """Rows of several runs as one text in order of time."""
+    times = np.concatenate([part[0] for part in parts])
+    base, starts, ends = 0, [], []
+    for _, relative, text in parts:
+        starts.append(np.concatenate(([0], relative[:-1])) + base)
+        ends.append(relative + base)
+        base += len(text)
+    text = b"".join(part[2] for part in parts)
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(equal):
+        heads = equal[np.insert(np.diff(equal) != 1, 0, True)]
+        for head in heads.tolist():
+            tail = int(np.searchsorted(ordered, ordered[head], "right"))
+            order[head:tail] = sorted(order[head:tail].tolist(), key=lambda i: text[start[i]:end[i]])
+    start, end = start[order], end[order]
+    # rows that already stood side by side are copied as one
+    breaks = np.flatnonzero(start[1:] != end[:-1]) + 1
+    first = start[np.concatenate(([0], breaks))].tolist()
+    last = end[np.concatenate((breaks - 1, [len(end) - 1]))].tolist()
+    return b"".join([text[a:b] for a, b in zip(first, last)])
