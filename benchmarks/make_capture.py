@@ -37,6 +37,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from sizes import size_in_bytes  # noqa: E402
 from traffic import bulk, mail, message  # noqa: E402
 from traffic.engine import Player, Rates  # noqa: E402
 from traffic.library import Library  # noqa: E402
@@ -44,15 +45,8 @@ from traffic.script import Pool, Script  # noqa: E402
 from traffic.tls_bytes import tls_region  # noqa: E402
 from traffic.truth import Truth  # noqa: E402
 
+FULL_LIBRARY_BYTES = 256 << 20
 MAIL_SHARE = 0.05  # of the bytes of a mixed capture
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def size_in_bytes(text: str) -> int:
-    """'500M' as bytes; K, M and G are powers of 1024."""
-    text = text.strip().upper().removesuffix("B")
-    unit = text[-1:] if text[-1:] in UNITS else ""
-    return int(float(text.removesuffix(unit)) * UNITS[unit])
 
 
 def endless_sizes(rng: np.random.Generator, n: int, ceiling: int) -> Iterator[int]:
@@ -74,17 +68,20 @@ def mail_scripts(pool: Pool, rng: np.random.Generator, region, count: int, ceili
 
 
 def build(kind: str, size: int, seed: int, rates: Rates) -> tuple[Library, np.ndarray]:
-    """Scripts and their weights for a capture of this size; a small capture has smaller largest transfers, so that one of them does not fill it."""
+    """Scripts and their weights.
+
+    From 256 MB on the same for every size, so that a GB costs the same in each. A smaller capture has fewer scripts and smaller transfers, so that one of them does not fill it.
+    """
     rng = np.random.default_rng([seed, 1])
     pool = Pool()
     region = tls_region(rng, pool)
-    largest_message = min(max(size // 60, 40_000), 4 << 20)
+    size = min(size, FULL_LIBRARY_BYTES)
     mail_bytes = size if kind == "mail" else size * MAIL_SHARE
-    scripts, weights = mail_scripts(pool, rng, region, int(min(max(mail_bytes / 50_000, 60), 1500)), int(min(largest_message, max(mail_bytes / 20, 20_000))))
+    scripts, weights = mail_scripts(pool, rng, region, int(min(max(mail_bytes / 200_000, 60), 1_000)), int(min(max(mail_bytes / 20, 20_000), 4 << 20)))
     n_mail = len(scripts)
     shares = []
     if kind == "mixed":
-        writer = bulk.BulkWriter(pool, rng, bulk.Regions(pool, rng, region), ceiling=min(max(size // 60, 60_000), 12 << 20))
+        writer = bulk.BulkWriter(pool, rng, bulk.Regions(pool, rng, region), ceiling=max(size // 40, 60_000))
         for share, write, count in bulk.MIX:
             scripts += [write(writer) for _n in range(count)]
             shares += [(share, count)]

@@ -6,10 +6,12 @@ from typing import Callable
 
 import numpy as np
 
+from .quic_bytes import hello_packets
 from .script import CLIENT, MS, SERVER, US, Pool, Region, Script
-from .tls_bytes import close_tls, encrypted, open_tls, tls_data
+from .tls_bytes import client_hello, close_tls, open_tls, server_hello, tls_data
 
 QUIC_DATAGRAM_BYTES = 1252
+QUIC_SERVER_ID = bytes.fromhex("1c835f09aa421077")
 
 
 def _log_normal(rng: np.random.Generator, median: float, sigma: float, ceiling: int) -> int:
@@ -26,7 +28,7 @@ class Regions:
         self.text = pool.region(words)
         datagrams = np.frombuffer(rng.bytes(QUIC_DATAGRAM_BYTES * 256), np.uint8).copy().reshape(256, QUIC_DATAGRAM_BYTES)
         datagrams[:, 0] = 0x40 | datagrams[:, 0] & 0x3F  # RFC 9000 §17.3.1: short header
-        datagrams[:, 1:9] = np.frombuffer(b"\x1c\x83\x5f\x09\xaa\x42\x10\x77", np.uint8)
+        datagrams[:, 1:9] = np.frombuffer(QUIC_SERVER_ID, np.uint8)
         self.quic = pool.region(datagrams.tobytes())
 
 
@@ -48,13 +50,13 @@ class BulkWriter:
         script = self._script(kind, 443, ending=("fin-client", "fin-server", "reset")[int(self.rng.integers(3))])
         name = b"cdn%d.shop.example" % int(self.rng.integers(500))
         open_tls(script, self.rng, name, (b"h2", b"http/1.1"), tls13)
-        total = _log_normal(self.rng, 22_000, 1.9, self.ceiling)
+        total = _log_normal(self.rng, 18_000, 1.8, self.ceiling)
         exchanges = 1 + min(int(self.rng.geometric(0.3)), 12)
         upload = self.rng.random() < 0.06
         for share in self.rng.dirichlet(np.ones(exchanges)):
             tls_data(script, self.rng, CLIENT, int(total * share) if upload else int(self.rng.integers(120, 1_400)), self.regions.tls, think_ns=self._pause(1, 250))
             tls_data(script, self.rng, SERVER, int(self.rng.integers(80, 900)) if upload else int(total * share) + 80, self.regions.tls, think_ns=self._pause(1, 60))
-        close_tls(script, self.rng)
+        close_tls(script, self.rng, think_ns=self._pause(100, 1_500))
         return script
 
     def https13(self) -> Script:
@@ -79,13 +81,11 @@ class BulkWriter:
 
     def quic(self) -> Script:
         script = self._script("quic", 443, udp=True)
-        ids = b"\x08" + self.rng.bytes(8) + b"\x08" + b"\x1c\x83\x5f\x09\xaa\x42\x10\x77"
-        initial = b"\xc3\0\0\0\1" + ids + b"\0" + struct.pack("!H", 0x4000 | 1200 - 26)
-        script.client(initial + self.rng.bytes(1250 - len(initial)))
-        script.server(initial + self.rng.bytes(1250 - len(initial)), think_ns=2 * MS)
-        script.server(b"\xe3" + initial[1:23] + struct.pack("!H", 0x4000 | 900) + self.rng.bytes(900))
+        hello = client_hello(self.rng, b"video%d.stream.example" % int(self.rng.integers(200)), (b"h3",), transport_parameters=True)[5:]
+        for side, packet in zip((CLIENT, SERVER, SERVER), hello_packets(self.rng, hello, server_hello(self.rng), QUIC_SERVER_ID)):
+            script.send(side, packet, think_ns=MS)
         for _n in range(1 + min(int(self.rng.geometric(0.4)), 8)):
-            script.client(b"\x44" + self.rng.bytes(int(self.rng.integers(60, 700))), think_ns=self._pause(1, 200))
+            script.client(b"\x44" + QUIC_SERVER_ID + self.rng.bytes(int(self.rng.integers(60, 700))), think_ns=self._pause(1, 200))
             total = _log_normal(self.rng, 20_000, 1.8, self.ceiling)
             sent = 0
             while sent < total:
@@ -93,7 +93,7 @@ class BulkWriter:
                 script.bulk(SERVER, self.regions.quic, burst * QUIC_DATAGRAM_BYTES, at=int(self.rng.integers(256)) * QUIC_DATAGRAM_BYTES, think_ns=200 * US)
                 sent += burst * QUIC_DATAGRAM_BYTES
                 for _ack in range(1 + burst // 8):
-                    script.client(b"\x45" + self.rng.bytes(int(self.rng.integers(28, 44))), think_ns=30 * US)
+                    script.client(b"\x45" + QUIC_SERVER_ID + self.rng.bytes(int(self.rng.integers(28, 44))), think_ns=30 * US)
         return script
 
     def ssh(self) -> Script:
@@ -182,6 +182,6 @@ class BulkWriter:
 
 # share of the bytes that are not mail, in percent, what writes one, and how many scripts of it there are
 MIX: tuple[tuple[float, Callable[[BulkWriter], Script], int], ...] = (
-    (48, BulkWriter.https13, 96), (14, BulkWriter.https12, 48), (9, BulkWriter.http, 48), (16, BulkWriter.quic, 48), (5, BulkWriter.ssh, 24), (6.9, BulkWriter.smb, 24),
-    (1, BulkWriter.dns, 32), (0.04, BulkWriter.ftp, 1), (0.04, BulkWriter.redis, 8), (0.02, BulkWriter.irc, 4),
+    (48.6, BulkWriter.https13, 96), (14, BulkWriter.https12, 48), (9, BulkWriter.http, 48), (16, BulkWriter.quic, 48), (5, BulkWriter.ssh, 24), (6.9, BulkWriter.smb, 24),
+    (0.4, BulkWriter.dns, 32), (0.04, BulkWriter.ftp, 1), (0.04, BulkWriter.redis, 8), (0.02, BulkWriter.irc, 4),
 )

@@ -65,12 +65,14 @@ class Player:
         seed: same seed, same file.
         nanoseconds: write a nanosecond pcap.
         rate: bytes per second that the link carries on average.
+        most: conversations, after which no more are started.
         spoofed: client addresses and ports at random instead of a population of clients.
     """
 
     def __init__(self, library: Library, weights: np.ndarray, size: int, seed: int, rates: Rates = Rates(), nanoseconds: bool = False, rate: float = BYTES_PER_NS * 1e9,
-                 spoofed: bool = False):
+                 spoofed: bool = False, most: int | None = None):
         self.library, self.size, self.seed, self.rates, self.nanoseconds, self.spoofed = library, size, seed, rates, nanoseconds, spoofed
+        self.most = most
         self.rng = np.random.default_rng([seed, 2])
         self.cumulative = np.cumsum(weights) / np.sum(weights)
         mean = float(library.mean_bytes @ weights / np.sum(weights))
@@ -102,6 +104,8 @@ class Player:
         while room > 0 or waiting:
             if room > 0:
                 room -= self._start(bucket, room, debt, waiting, account)
+                if self.most is not None and self.n_started >= self.most:
+                    room = 0
             parts = waiting.pop(bucket, None)
             if parts:
                 self._write(parts, buffer, done, out)
@@ -111,6 +115,8 @@ class Player:
         """Draw the bucket's new conversations; returns the bytes that they will take."""
         rng, library = self.rng, self.library
         n = int(rng.poisson(self.per_bucket))
+        if self.most is not None:
+            n = min(n, self.most - self.n_started)
         if not n:
             return 0
         scripts = np.minimum(np.searchsorted(self.cumulative, rng.random(n), side="right"), len(self.cumulative) - 1)

@@ -50,7 +50,7 @@ def schedule(rows, plays, slots_of, n_rows, first_number, seed, lost, duplicated
         rows: ROW[]; plays: PLAY[]; slots_of: int64[n] where in plays the new ones stand; n_rows: int64[n] frames of each.
         first_number: number of the first conversation, for the random numbers; seed: uint64.
         lost, duplicated, reordered: probabilities. room: bytes that may still be made.
-        debt: int64[1], reorderings that found no neighbour near enough and wait for the next frame that has one.
+        debt: int64[1], reorderings that found no neighbour near enough and wait for a burst of segments.
         out_time int64[], out_play int32[], out_row int64[]: frames. out_lost int64[n, 2]: conversation in this call, row. counters int64[2, N_COUNTERS].
 
     Returns:
@@ -73,7 +73,7 @@ def schedule(rows, plays, slots_of, n_rows, first_number, seed, lost, duplicated
             chance = _unit(state)
             mail = np.int64(row.mail)
             pure = 1 if row.length == 0 else 0
-            copies = 1
+            copies, chosen = 1, False
             if row.kind != UDP:
                 counters[mail, SEGMENTS] += 1
                 if chance < lost:
@@ -85,13 +85,12 @@ def schedule(rows, plays, slots_of, n_rows, first_number, seed, lost, duplicated
                     copies = 2
                     counters[mail, DUPLICATED_PAYLOAD + pure] += 1
                 elif chance < lost + duplicated + reordered:
-                    debt[0] += 1
+                    chosen = True
             size = np.int64(header + row.length) + (8 if row.kind == UDP else 32 if row.kind == TCP else 40)
             when = at
-            if debt[0] > 0 and copies == 1 and row.kind != UDP and r < last:
-                following = rows[r + 1]
-                near = play.start_ns + np.int64(following.rtts * play.rtt_ns + following.ns * play.pace)
-                if near - at < REORDER_WITHIN_NS and _random(state + np.uint64(1)) & np.uint64(3) == np.uint64(0):
+            if copies == 1 and row.kind != UDP and r < last and (chosen or (debt[0] > 0 and pure == 0 and rows[r + 1].side == row.side)):
+                near = play.start_ns + np.int64(rows[r + 1].rtts * play.rtt_ns + rows[r + 1].ns * play.pace)
+                if near - at < REORDER_WITHIN_NS and (chosen or _random(state + np.uint64(1)) & np.uint64(3) == np.uint64(0)):
                     when = near + 200 + np.int64(_random(state + np.uint64(2)) % np.uint64(600))
                     steps = 1 + np.int64(_random(state + np.uint64(3)) % np.uint64(3))  # behind the next one, two or three
                     for k in range(2, steps + 1):
@@ -101,8 +100,12 @@ def schedule(rows, plays, slots_of, n_rows, first_number, seed, lost, duplicated
                         if far - at >= REORDER_WITHIN_NS:
                             break
                         when = far + 200
-                    debt[0] -= 1
+                    if not chosen:
+                        debt[0] -= 1
+                    chosen = False
                     counters[mail, REORDERED_PAYLOAD + pure] += 1
+            if chosen:
+                debt[0] += 1
             for copy in range(copies):
                 if copy:
                     when = at + 500 + np.int64(_random(state + np.uint64(4)) % np.uint64(900_000))

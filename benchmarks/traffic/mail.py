@@ -153,7 +153,7 @@ class Mailer:
         account = self._account()
         token = script.token(b"\0", *account, b"\0", *self._password())
         sent = script.client(b"AUTH PLAIN ", token, b"\r\n")
-        script.login("PLAIN", "success" if success else "failed", account, (sent,), self._auth_answer(script, success))
+        script.login("PLAIN", "success" if success else "failed", account, (sent,), sent, sent, self._auth_answer(script, success))
 
     def _auth_login(self, script: Script, success: bool) -> None:
         account = self._account()
@@ -163,7 +163,7 @@ class Mailer:
         principal = script.client(name, b"\r\n")
         script.server(b"334 UGFzc3dvcmQ6\r\n")
         secret = script.client(password, b"\r\n")
-        script.login("LOGIN", "success" if success else "failed", account, (command, principal, secret), self._auth_answer(script, success))
+        script.login("LOGIN", "success" if success else "failed", account, (command,), principal, secret, self._auth_answer(script, success))
 
     def submission_failed(self) -> Script:
         script = self._script("submission-auth-failed", 587, "smtp", clients="internet")
@@ -184,7 +184,7 @@ class Mailer:
         sent = script.client(tag + b" LOGIN " + quote, *account, quote + b" " + quote, *password, quote + b"\r\n", think_ns=self._think(1, 20))
         answer = b" OK [CAPABILITY IMAP4rev1 IDLE NAMESPACE UIDPLUS] Logged in\r\n" if success else b" NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"
         answered = script.server(tag + answer, think_ns=self._think(3, 40))
-        script.login("LOGIN-COMMAND", "success" if success else "failed", account, (sent,), answered)
+        script.login("LOGIN-COMMAND", "success" if success else "failed", account, (sent,), sent, sent, answered)
 
     def imap_clear(self) -> Script:
         script = self._script("imap-clear", 143, "imap")
@@ -195,11 +195,11 @@ class Mailer:
                       b"* OK [UIDNEXT 4243] Predicted next UID\r\na2 OK [READ-WRITE] Select completed.\r\n", think_ns=self._think(1, 10))
         for n in range(1 + int(self.rng.random() < 0.25)):
             tag, message = b"a%d" % (3 + n), self._compose(b"f%d" % n, int(self.rng.integers(1, 4)))
-            asked = script.client(tag + b" UID FETCH %d (UID FLAGS BODY.PEEK[])\r\n" % (4200 + n))
+            script.client(tag + b" UID FETCH %d (UID FLAGS BODY.PEEK[])\r\n" % (4200 + n))
             head = b"* %d FETCH (UID %d FLAGS (\\Seen) BODY[] {%d}\r\n" % (41 + n, 4200 + n, message.size)
             sent = script.server(head, *message.text, b")\r\n" + tag + b" OK Fetch completed.\r\n", think_ns=self._think(1, 15))
             content = Span(SERVER, sent.start + len(head), sent.start + len(head) + message.size)
-            script.message("fetched", message.message_id, content, message.head_bytes, message.size, opened=(Span(SERVER, sent.start, content.start), asked))
+            script.message("fetched", message.message_id, content, message.head_bytes, message.size, opened=(Span(SERVER, sent.start, content.start),))
         script.client(b"a9 LOGOUT\r\n", think_ns=self._think(1, 60))
         script.server(b"* BYE Logging out\r\na9 OK Logout completed.\r\n")
         return script
@@ -228,7 +228,7 @@ class Mailer:
         script.server(b"+OK\r\n")
         secret = script.client(b"PASS ", *password, b"\r\n")
         answered = script.server(b"+OK Logged in.\r\n" if success else b"-ERR [AUTH] Authentication failed.\r\n", think_ns=self._think(3, 40))
-        script.login("USER-PASS", "success" if success else "failed", account, (user, secret), answered)
+        script.login("USER-PASS", "success" if success else "failed", account, (), user, secret, answered)
 
     def pop3_clear(self) -> Script:
         script = self._script("pop3-clear", 110, "pop3")
@@ -280,7 +280,7 @@ class Mailer:
             secret = script.client(b"AUTHINFO PASS ", *self._password(), b"\r\n")
             success = chance >= 1 / 6
             answered = script.server(b"281 Authentication succeeded\r\n" if success else b"481 Authentication failed\r\n", think_ns=self._think(2, 20))
-            script.login("AUTHINFO", "success" if success else "failed", account, (user, secret), answered)
+            script.login("AUTHINFO", "success" if success else "failed", account, (), user, secret, answered)
         if chance >= 1 / 6:
             script.client(b"GROUP comp.mail.misc\r\n")
             script.server(b"211 1234 3000 4234 comp.mail.misc\r\n")

@@ -159,9 +159,10 @@ class Script:
         self.tokens.append(text)
         return slot
 
-    def login(self, mechanism: str, result: str, principal: Text, sent: tuple[Span, ...], answered: Span) -> None:
+    def login(self, mechanism: str, result: str, principal: Text, opened: tuple[Span, ...], named: Span, secret: Span, answered: Span) -> None:
+        """A login in clear: `opened` are the lines without which it is not seen as one, `named` carries the account."""
         self.facts.append(Fact(kind="login", plain={"protocol": self.protocol, "mechanism": mechanism, "result": result}, texts={"principal": principal},
-                               needs={"principal": sent, "mechanism": sent[:1], "result": (answered,)}))
+                               needs={"principal": (*opened, named), "mechanism": (*opened, named, secret), "result": (*opened, secret, answered)}))
 
     def message(self, direction: str, message_id: Text, content: Span, head_bytes: int, size: int, sender: tuple[Text, Span] | None = None,
                 recipients: tuple[tuple[Text, Span], ...] = (), answered: Span | None = None, opened: tuple[Span, ...] = ()) -> None:
@@ -175,7 +176,7 @@ class Script:
         if joined:
             texts["rcpt_to"], needs["rcpt_to"] = tuple(joined[:-1]), tuple(span for _text, span in recipients)
         if answered is not None:
-            needs["accepted"] = (answered,)
+            needs["accepted"] = (answered, *opened)
         self.facts.append(Fact(kind="message", plain={"protocol": self.protocol, "direction": direction, "size": size}, texts=texts, needs=needs))
 
     def starttls(self, offered: Span, requested: Span, answered: Span, client_hello: Span, server_hello: Span) -> None:

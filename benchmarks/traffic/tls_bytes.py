@@ -24,7 +24,7 @@ def _extension(number: int, body: bytes) -> bytes:
     return struct.pack("!HH", number, len(body)) + body
 
 
-def client_hello(rng: np.random.Generator, server_name: bytes, alpn: tuple[bytes, ...], tls13: bool = True) -> bytes:
+def client_hello(rng: np.random.Generator, server_name: bytes, alpn: tuple[bytes, ...], tls13: bool = True, transport_parameters: bool = False) -> bytes:
     """The record with a ClientHello as OpenSSL 3 sends it."""
     suites = bytes.fromhex("130213031301c02cc030009fcca9cca8ccaac02bc02f009ec024c028006bc023c0270067c00ac0140039c009c0130033009d009c003d003c0035002f00ff")
     name = struct.pack("!HBH", len(server_name) + 3, 0, len(server_name)) + server_name
@@ -37,6 +37,8 @@ def client_hello(rng: np.random.Generator, server_name: bytes, alpn: tuple[bytes
     if tls13:
         extensions += _extension(43, b"\x04\x03\x04\x03\x03") + _extension(45, b"\x01\x01")
         extensions += _extension(51, struct.pack("!HHH", 36, 29, 32) + rng.bytes(32))
+    if transport_parameters:  # RFC 9000 §18.2: idle timeout 30 s, flow control windows
+        extensions += _extension(57, bytes.fromhex("0104800075300404804000000504802000000604802000000704802000000802406409024064"))
     body = b"\x03\x03" + rng.bytes(32) + b"\x20" + rng.bytes(32) + struct.pack("!H", len(suites)) + suites + b"\1\0" + struct.pack("!H", len(extensions)) + extensions
     return b"\x16\x03\x01" + struct.pack("!H", len(body) + 4) + handshake(1, body)
 
@@ -115,6 +117,6 @@ def tls_data(script: Script, rng: np.random.Generator, side: int, length: int, r
         script.send(side, encrypted(rng, rest), think_ns=think_ns)
 
 
-def close_tls(script: Script, rng: np.random.Generator, side: int = CLIENT) -> None:
+def close_tls(script: Script, rng: np.random.Generator, side: int = CLIENT, think_ns: int = 200 * US) -> None:
     """The encrypted close_notify."""
-    script.send(side, record(23, rng.bytes(19)), think_ns=200 * US)
+    script.send(side, record(23, rng.bytes(19)), think_ns=think_ns)

@@ -20,6 +20,7 @@ from .engine import Player
 from .library import SYN, Library
 from .script import CLIENT
 
+SESSION_FIELDS = ("protocol", "tls_mode", "client_ip", "client_port", "server_ip", "server_port")
 LOGIN_FIELDS = ("protocol", "mechanism", "principal", "result")
 MESSAGE_FIELDS = ("protocol", "direction", "message_id", "mail_from", "rcpt_to")
 MESSAGE_SIZE_FIELDS = ("protocol", "message_id", "size")
@@ -28,8 +29,12 @@ DIGESTS = {"login": (("logins", LOGIN_FIELDS),), "message": (("messages", MESSAG
 
 def fact_hash(fact: dict[str, Any], fields: tuple[str, ...]) -> int:
     """64 bits of the hash of a fact's fields; a missing field counts as empty."""
-    text = "\x1f".join(str(fact.get(name, "")) for name in fields)
+    text = "\x1f".join([str(fact.get(name, "")) for name in fields])
     return int.from_bytes(hashlib.blake2b(text.encode("latin-1", "replace"), digest_size=8).digest(), "little")
+
+
+def address_text(address: bytes) -> str:
+    return "%d.%d.%d.%d" % tuple(address) if len(address) == 4 else str(ipaddress.IPv6Address(address))
 
 
 class Tally:
@@ -78,6 +83,8 @@ class Truth:
         self.started = np.zeros(len(library.scripts), np.int64)
         self.n_gapped, self.n_start_lost = Counter(), 0
         self.n_unknowable: Counter[str] = Counter()
+        self._is_mail = np.array([script.protocol is not None for script in library.scripts])
+        self._tls_mode = [{"starttls": "starttls", "tls": "implicit"}.get(script.facts[0].kind, "none") if script.facts else "none" for script in library.scripts]
         self._fact_keys = [[self._key(fact) for fact in script.facts] for script in library.scripts]
 
     @staticmethod
@@ -93,10 +100,7 @@ class Truth:
         for conversation, row in lost.tolist():
             if rows["mail"][row]:
                 hit[conversation].append(row)
-        mail = np.flatnonzero([self.library.scripts[script].protocol is not None for script in range(len(self.library.scripts))])
-        is_mail = np.zeros(len(self.library.scripts), bool)
-        is_mail[mail] = True
-        for conversation in np.flatnonzero(is_mail[scripts]).tolist():
+        for conversation in np.flatnonzero(self._is_mail[scripts]).tolist():
             script = int(scripts[conversation])
             gone = [row for row in hit.get(conversation, ()) if rows["length"][row]]
             if any(rows["flags"][row] & SYN for row in hit.get(conversation, ())):
@@ -104,15 +108,28 @@ class Truth:
             if gone:
                 self._hit(script, plays[conversation], gone, hit[conversation])
                 continue
-            self.certain.conversations[self.library.scripts[script].kind] += 1
+            kind = self.library.scripts[script].kind
+            self.certain.conversations[kind] += 1
             self.certain.facts.update(self._fact_keys[script])
-            if self.with_digests and self.library.facts[script]:
+            if self.with_digests:
+                self._digest("sessions", self._session(script, plays[conversation]), SESSION_FIELDS)
                 values = plays["values"][conversation].tobytes()
                 for fact in self.library.facts[script]:
                     if fact.kind in DIGESTS:
                         filled = fact.filled(values)
                         for name, fields in DIGESTS[fact.kind]:
-                            self.certain.digests[name] = (self.certain.digests[name] + fact_hash(filled, fields)) & 0xFFFFFFFFFFFFFFFF
+                            self._digest(name, filled, fields)
+
+    def _digest(self, name: str, fact: dict[str, Any], fields: tuple[str, ...]) -> None:
+        self.certain.digests[name] = (self.certain.digests[name] + fact_hash(fact, fields)) & 0xFFFFFFFFFFFFFFFF
+
+    def _session(self, number: int, play: np.ndarray) -> dict[str, Any]:
+        """How a reader names the conversation."""
+        script, addresses, width = self.library.scripts[number], play["addresses"].tobytes(), 16 if play["v6"] else 4
+        ports = play["ports"].tolist()
+        return {"protocol": "tls" if self._tls_mode[number] == "implicit" else script.protocol, "tls_mode": self._tls_mode[number],
+                "client_ip": address_text(addresses[:width]), "client_port": ports[0],
+                "server_ip": address_text(addresses[16:16 + width]), "server_port": ports[1]}
 
     def _hit(self, number: int, play: np.ndarray, gone: list[int], lost: list[int]) -> None:
         script, rows = self.library.scripts[number], self.library.rows
@@ -124,11 +141,8 @@ class Truth:
             self.n_unknowable.update(f"{fact.kind} {name}" for name in unknowable)
             facts.append({"kind": fact.kind, **fact.filled(values), "unknowable": unknowable})
         self.n_gapped[script.kind] += 1
-        addresses, width = play["addresses"].tobytes(), 16 if play["v6"] else 4
         self.gapped.write(json.dumps({
-            "kind": script.kind, "protocol": script.protocol,
-            "client_ip": str(ipaddress.ip_address(addresses[:width])), "client_port": int(play["ports"][0]),
-            "server_ip": str(ipaddress.ip_address(addresses[16:16 + width])), "server_port": int(play["ports"][1]),
+            "kind": script.kind, **self._session(number, play),
             "lost": [[("client", "server")[side], start, end - start] for side, start, end in holes],
             "start_lost": any(int(rows["flags"][row]) & SYN for row in lost), "facts": facts}) + "\n")
 

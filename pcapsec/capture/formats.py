@@ -87,9 +87,19 @@ def looks_like(head: bytes) -> tuple[str, str]:
     if head and not head.strip(b"\0"):
         return "nothing but zero bytes", "the file was never written or its disk lost it"
     sample = head[:512]
-    if sample and all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in sample):
+    if _is_text(sample):
         return "text", "pcapsec reads captures (tcpdump -w FILE), not what was printed of them; text2pcap turns a hex dump into one"
     return f"bytes {sample[:8].hex(' ')}", "if Wireshark opens it, " + _EDITCAP
+
+
+def _is_text(sample: bytes) -> bool:
+    try:
+        text = sample.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(sample) - 3 or error.start == 0:  # a character cut by the sample's end is none of the text's fault
+            return False
+        text = sample[: error.start].decode()
+    return bool(text) and all(letter >= " " or letter in "\t\n\r\f\x1b" for letter in text)
 
 
 def start_of_capture(name: str, head: bytes, unpacked_from: str | None) -> tuple[str, np.ndarray]:
@@ -148,14 +158,21 @@ def read_pcap_head(head: bytes, state: np.ndarray) -> None:
     if snap_length and (state[walk.SNAP_LENGTH] == 0 or snap_length < state[walk.SNAP_LENGTH]):
         state[walk.SNAP_LENGTH] = snap_length
     state[walk.AT] = 24 + behind
-    state[walk.HEADER] = max(lengths, key=lambda length: (_n_records(head, 24 + behind, length, order), length == lengths[0]))
+    state[walk.HEADER] = lengths[0]
+    if _n_records(head, 24 + behind, lengths[0], order) < 2:  # three in a row are no accident: the head of a damaged standard file must not pass for another kind
+        for length in lengths[1:]:
+            if _n_records(head, 24 + behind, length, order) >= 3:
+                state[walk.HEADER] = length
 
 
 def _n_records(head: bytes, at: int, header: int, order: str) -> int:
-    """How many believable records with headers of this length follow one another from `at` on (at most 4: beyond that all is clear)."""
-    n = 0
-    while n < 4 and at + 16 <= len(head):
-        _seconds, fraction, captured, original = struct.unpack_from(order + "IIII", head, at)
+    """How many believable records with headers of this length, a day apart at most, follow one another from `at` on (3 are enough)."""
+    n = previous = 0
+    while n < 3 and at + 16 <= len(head):
+        seconds, fraction, captured, original = struct.unpack_from(order + "IIII", head, at)
+        if n and abs(seconds - previous) > walk.NEAR_S:
+            break
+        previous = seconds
         if not 0 < captured <= walk.MAX_CAPTURED_BYTES or original < captured or original > walk.MAX_ORIGINAL_BYTES or fraction >= 1_000_000_000:
             break
         n += 1

@@ -220,7 +220,7 @@ def look_at_end(one: Input) -> None:
 def _newest_in_tail(one: Input) -> int | None:
     import numpy as np
 
-    from ..kernels import walk
+    from ..kernels import walk, walk_ng
 
     head_state, interfaces = one._tail
     state = head_state.copy()
@@ -241,7 +241,7 @@ def _newest_in_tail(one: Input) -> int | None:
         if one.format == "pcap":
             walk.walk_pcap(data, filled, 1, state, frames)
         else:
-            walk.walk_pcapng(data, filled, 1, state, interfaces, frames)
+            walk_ng.walk_pcapng(data, filled, 1, state, interfaces, frames)
         if state[walk.STATUS] != walk.ROWS_FULL:
             break
     if not state[walk.N_TIMED] or state[walk.NO_INTERFACE] or state[walk.STATUS] != walk.WINDOW_DONE:

@@ -18,6 +18,7 @@ UNPACKED_BYTES = 1 << 20  # unpacked bytes made at a time; bounds what a decompr
 MAX_ZSTD_WINDOW = 1 << 27  # zstd's own default limit (--long=27)
 MAX_XZ_MEMORY = 1 << 28
 SNIFF_BYTES = 10
+FIRST_READ_BYTES = 1 << 20  # from a pipe: more than a buffered file object holds back, so that afterwards it can be left aside
 
 
 class Stream:
@@ -31,6 +32,7 @@ class Stream:
         self.broken: str | None = None
         self.cut = False
         self.live = False
+        self._regular = False
         self._take = getattr(file, "readinto", None)
         try:
             descriptor = file.fileno()
@@ -44,20 +46,30 @@ class Stream:
                 self.live = True
                 self._poll = select.poll()
                 self._poll.register(descriptor, select.POLLIN | select.POLLHUP | select.POLLERR)
-        elif stat.S_ISREG(mode) and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)  # the kernel reads further ahead
+        elif stat.S_ISREG(mode):
+            self._regular = True
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)  # the kernel reads further ahead
 
     def wait(self, seconds: float) -> bool:
         return bool(self._ahead) or self._poll is None or bool(self._poll.poll(max(0, int(seconds * 1000))))
 
     def sniff(self) -> bytes:
-        """The first SNIFF_BYTES bytes, fewer only when there are no more; they are given again by the next reads."""
+        """The first SNIFF_BYTES bytes, fewer only when there are no more; the next reads give them again."""
+        if self._regular and getattr(self._file, "seekable", bool)():
+            begin = self._file.tell()
+            head = self._read(SNIFF_BYTES)
+            self._file.seek(begin)
+            self.position = 0
+            return head
         while len(self._ahead) < SNIFF_BYTES:
-            more = self._read(SNIFF_BYTES - len(self._ahead))
+            more = self._read(FIRST_READ_BYTES)
             if not more:
                 break
             self._ahead += more
-        return self._ahead
+        if self.live and getattr(self._file, "raw", None) is not None:
+            self._take = self._file.raw.readinto  # what lies in a buffered file's own buffer cannot be waited for
+        return self._ahead[:SNIFF_BYTES]
 
     def readinto(self, view: memoryview) -> int:
         if self._ahead:
@@ -175,8 +187,11 @@ class Unpacked:
             data = data.lstrip(b"\0")  # tapes and some writers pad with zeros
             if not data:
                 return None
-            if len(data) < SNIFF_BYTES:
-                data += self._stream.read(CHUNK_BYTES)
+            while len(data) < SNIFF_BYTES:
+                more = self._stream.read(CHUNK_BYTES)
+                if not more:
+                    break
+                data += more
             if formats.compression_of(data) != self._compression:
                 self._ended = self.cut = True
                 self.broken = f"bytes that are not {self._compression} follow the {self._compression} stream"

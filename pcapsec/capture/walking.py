@@ -7,7 +7,7 @@ from typing import Iterator
 import numpy as np
 
 from ..errors import CaptureError
-from ..kernels import walk
+from ..kernels import walk, walk_ng
 from ..records import Capture
 from . import formats, readers
 
@@ -24,7 +24,7 @@ class Buffers:
     def __init__(self, window_bytes: int = WINDOW_BYTES, rows: int = ROWS):
         self.data = np.empty(window_bytes, np.uint8)
         self.frames = np.empty((rows, walk.FRAME_COLUMNS), np.int64)
-        self.interfaces = np.zeros((16, walk.INTERFACE_COLUMNS), np.int64)
+        self.interfaces = np.zeros((16, walk_ng.INTERFACE_COLUMNS), np.int64)
 
 
 class Walk:
@@ -69,7 +69,7 @@ class Walk:
             if pcap:
                 n = walk.walk_pcap(buffers.data, self._filled, final, state, buffers.frames)
             else:
-                n = walk.walk_pcapng(buffers.data, self._filled, final, state, buffers.interfaces, buffers.frames)
+                n = walk_ng.walk_pcapng(buffers.data, self._filled, final, state, buffers.interfaces, buffers.frames)
             self._tell()
             if n:
                 if self.first_packet_ns is None and state[walk.N_TIMED]:

@@ -116,7 +116,13 @@ def _waits(t, row, side, work):
     other = 1 - side
     if (t.segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
         return 0
-    need = _distance(t.segments[row, S_SEQ] & _MASK32, work[_NEXT0 + other]) - work[_FIN0 + other]
+    acknowledged = t.segments[row, S_SEQ] & _MASK32
+    need = _distance(acknowledged, work[_NEXT0 + other])
+    if acknowledged == work[_FIN0 + other]:  # a FIN takes a number of its own
+        need -= 1
+    told = work[_PHANTOM0 + other]
+    if told >= 0 and _distance(acknowledged, told) <= 0:  # these bytes were said to be missing already
+        return 0
     return need if 0 < need < MAX_GAP else 0
 
 
@@ -182,8 +188,10 @@ def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, wor
             row = rows[work[_HEAD0 + choice]]
             need = _waits(t, row, choice, work)
             if need > 0:
-                _turn(out_turns, work, GAP, 1 - choice, 0, need)
-                work[_PHANTOM1 if choice == 0 else _PHANTOM0] = t.segments[row, S_SEQ] & _MASK32
+                told = work[_PHANTOM1 - choice]
+                already = max(0, _distance(told, work[_NEXT1 - choice])) if told >= 0 else 0
+                _turn(out_turns, work, GAP, 1 - choice, 0, need - already)
+                work[_PHANTOM1 - choice] = (work[_NEXT1 - choice] + need) & _MASK32
             _deliver(t, _pop(t, choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
         moved = True
     again = True
@@ -272,8 +280,8 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         work[_ACK0], work[_ACKSET0] = base & _MASK32, 1
     if state & ISN_A and not work[_KNOWN0]:
         work[_ACK1], work[_ACKSET1] = (base >> 32) & _MASK32, 1
-    work[_FIN0] = 1 if state & FIN_A else 0
-    work[_FIN1] = 1 if state & FIN_B else 0
+    work[_FIN0] = (((flows[entry, NEXT] >> 32) & _MASK32) + 1) & _MASK32 if state & FIN_A else -1
+    work[_FIN1] = ((flows[entry, NEXT] & _MASK32) + 1) & _MASK32 if state & FIN_B else -1
     work[_PHANTOM0] = work[_PHANTOM1] = -1
     work[_CONFLICTS] = 0
     work[_PENDING] = 0
@@ -337,8 +345,11 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         for side in range(2):
             acked = acked1 if side == 0 else acked0
             if acked and work[_KNOWN0 + side]:
-                lost = _distance(acked, work[_NEXT0 + side]) - work[_FIN0 + side]
-                if 1 < lost < MAX_GAP and _distance(work[_PHANTOM0 + side], acked) != 0:
+                lost = _distance(acked, work[_NEXT0 + side]) - (1 if acked == work[_FIN0 + side] else 0)
+                told = work[_PHANTOM0 + side]
+                if told >= 0:
+                    lost -= max(0, _distance(told, work[_NEXT0 + side]))
+                if 1 < lost < MAX_GAP:
                     _gap(out_turns, work, GAP, side, lost)
     out_result[R_UNSEEN_A] = _distance(acked1, work[_ACK1]) if not work[_KNOWN0] and work[_ACKSET1] and acked1 else 0
     out_result[R_UNSEEN_B] = _distance(acked0, work[_ACK0]) if not work[_KNOWN1] and work[_ACKSET0] and acked0 else 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 
 from .jit import kernel, part
-from .layers import (ACK, ACK_FLAG, DPORT, DST0, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
-                     FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC0, SYN, TCP, TCP_CHECKSUM, TUNNEL,
+from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
+                     FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
@@ -295,6 +295,25 @@ def _remember_syn(t, key_hash, side, ts_ns, frame):
 
 
 @part
+def _remember_answer(t, key_hash, side):
+    """The last step of a handshake tells the other side's initial sequence number where its SYN/ACK was not seen."""
+    packet, syns = t.packet, t.syns
+    row = key_hash & (SYN_ENTRIES - 1)
+    who = syns[row, 3]
+    if syns[row, 0] != key_hash or who & (10 if not side else 5) or not who & (10 if side else 5) or who & 16 or packet[FLAGS] != ACK_FLAG:
+        return
+    mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
+    if packet[SEQ] != (mine + 1) & _MASK32:
+        return
+    theirs = (packet[ACK] - 1) & _MASK32
+    if side:
+        syns[row, 2] = (syns[row, 2] & _MASK32) | (theirs << 32)
+    else:
+        syns[row, 2] = (syns[row, 2] & ~_MASK32) | theirs
+    syns[row, 3] |= 16
+
+
+@part
 def _detach(t, entry):
     """Another conversation begins on the same key: the old one waits to be finished."""
     t.flows[entry, STATE] |= DETACHED
@@ -316,8 +335,7 @@ def _matches_filter(p, a0, a1, b0, b1, ports):
 def _segment(data, t, ts_ns, frame):
     """One TCP segment into the tables; DONE, or which table must be enlarged or emptied before it is offered again."""
     packet, scalars, flows, parameters = t.packet, t.scalars, t.flows, t.parameters
-    s0, s1 = (packet[SRC0] << 32) | packet[SRC0 + 1], (packet[SRC0 + 2] << 32) | packet[SRC0 + 3]
-    d0, d1 = (packet[DST0] << 32) | packet[DST0 + 1], (packet[DST0 + 2] << 32) | packet[DST0 + 3]
+    s0, s1, d0, d1 = packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW]
     sport, dport = packet[SPORT], packet[DPORT]
     if s0 < d0 or s0 == d0 and (s1 < d1 or s1 == d1 and sport <= dport):
         side, a0, a1, b0, b1 = 0, s0, s1, d0, d1
@@ -359,6 +377,8 @@ def _segment(data, t, ts_ns, frame):
         if entry < 0:
             _remember_syn(t, key_hash, side, ts_ns, frame)
         sequence = (sequence + 1) & _MASK32
+    elif entry < 0 and wire == 0:
+        _remember_answer(t, key_hash, side)
 
     if wire > 0 and not (duplicate and entry < 0):
         port_kind = max(int(MAIL_PORTS[sport]), int(MAIL_PORTS[dport]))
@@ -422,8 +442,9 @@ def _segment(data, t, ts_ns, frame):
             seen_end = (sequence + wire) & _MASK32
             shift = 0 if side else 32
             if not state & (SEEN_B if side else SEEN_A) or _distance(seen_end, (ends >> shift) & _MASK32) > 0:
-                if wire > 0:
+                if wire > 0 or flags & FIN:  # a FIN tells where the data ended, even where the last of it was lost
                     flows[entry, NEXT] = (ends & ~(_MASK32 << shift)) | (seen_end << shift)
+                if wire > 0:
                     flows[entry, STATE] |= SEEN_B if side else SEEN_A
             if flags & ACK_FLAG and not flags & RST:
                 acked = flows[entry, ACKED]
@@ -439,9 +460,7 @@ def _gather(data, t, ts_ns):
     The first bytes to arrive win; later ones are ignored where they overlap.
     """
     packet, fragments = t.packet, t.fragments
-    a = (packet[SRC0 + 2] << 32) | packet[SRC0 + 3]
-    b = (packet[DST0 + 2] << 32) | packet[DST0 + 3]
-    key = _mix(_mix(a ^ _mix(packet[SRC0])) ^ _mix(b ^ packet[SRC0 + 1]) ^ (packet[FRAGMENT_ID] << 8) ^ packet[FRAGMENT_PROTOCOL] ^ (packet[TUNNEL] << 32)) | 1
+    key = _mix(_mix(packet[SRC_LOW] ^ _mix(packet[SRC_HIGH])) ^ _mix(packet[DST_LOW] ^ _mix(packet[DST_HIGH])) ^ (packet[FRAGMENT_ID] << 8) ^ packet[FRAGMENT_PROTOCOL] ^ (packet[TUNNEL] << 32)) | 1
     slot = -1
     oldest = 0
     for i in range(FRAGMENT_SLOTS):

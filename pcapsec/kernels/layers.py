@@ -1,18 +1,21 @@
 """From a frame's first byte to the TCP segment inside it: link layers, wrappings of mirror ports, IPv4, IPv6, TCP.
 
 Every read is preceded by a check against `end`; no length field of the wire is trusted. Layers are peeled in one loop with a depth limit.
-Addresses are four int64 of 32 bits each (IPv4 uses the mapped form ::ffff:a.b.c.d of RFC 4291 §2.5.5.2), so both families share every table.
+Addresses are two int64 (IPv4 in the mapped form ::ffff:a.b.c.d of RFC 4291 §2.5.5.2), so both families share every table.
 """
 from __future__ import annotations
 
+from numba import int64
+
 from .jit import part
+from .loads import i64, u16, u32
 
 # status of decode()
 UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT = 0, 1, 2, 3, 4
 MAX_LAYERS = 24  # a mirror of a mirror of MPLS over VXLAN is below 15; more is an attack on the loop
 
 # fields that decode() leaves in `packet`, int64[N_PACKET]
-SRC0, SRC1, SRC2, SRC3, DST0, DST1, DST2, DST3 = 0, 1, 2, 3, 4, 5, 6, 7
+SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW = 0, 1, 2, 3
 SPORT, DPORT, SEQ, ACK, FLAGS = 8, 9, 10, 11, 12
 PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE = 13, 14, 15  # captured bytes, and bytes on the wire by the IP length
 TCP_AT, TCP_LENGTH, TCP_CHECKSUM = 16, 17, 18
@@ -28,16 +31,7 @@ W_VLAN, W_MPLS, W_PPPOE, W_GRE, W_ERSPAN, W_VXLAN, W_GENEVE, W_IPIP, W_GTP, W_TE
 _NONE, _ETHERNET, _ETHERTYPE, _IP, _IPV4, _IPV6, _PPP, _MPLS, _TRANSPORT = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 FIN, SYN, RST, ACK_FLAG = 1, 2, 4, 16
-
-
-@part
-def u16(data, at):
-    return (int(data[at]) << 8) | int(data[at + 1])
-
-
-@part
-def u32(data, at):
-    return (int(data[at]) << 24) | (int(data[at + 1]) << 16) | (int(data[at + 2]) << 8) | int(data[at + 3])
+_MAPPED = 0xFFFF << 32
 
 
 @part
@@ -68,7 +62,7 @@ def _first_layer(data, at, end, link):
     if link == 51 and n >= 8:  # PPP_ETHER: PPPoE header without Ethernet
         return _PPP, at + 6, 0
     if link == 117 and n >= 4:  # PFLOG: length of its own header, padded to four
-        head = (int(data[at]) + 3) & ~3
+        head = (int64(data[at]) + 3) & ~3
         if head < n:
             return _IP, at + head, 0
     if link == 109 and n >= 12:  # ENC
@@ -139,7 +133,7 @@ def _udp(data, at, end, packet):
             packet[TUNNEL] = _fold(packet[TUNNEL], u32(data, pos + 4) >> 8)
             packet[WRAPPED] |= W_GENEVE
             kind = u16(data, pos + 2)
-            inside = pos + 8 + 4 * (int(data[pos]) & 0x3F)
+            inside = pos + 8 + 4 * (int64(data[pos]) & 0x3F)
             if kind == 0x6558:
                 return _ETHERNET, inside, 0
             return _ETHERTYPE, inside, kind
@@ -149,16 +143,16 @@ def _udp(data, at, end, packet):
             if data[pos] & 7:
                 if inside + 4 > end:
                     return _NONE, at, 0
-                extension = int(data[inside + 3]) if data[pos] & 4 else 0
+                extension = int64(data[inside + 3]) if data[pos] & 4 else 0
                 inside += 4
                 steps = 0
                 while extension and steps < 8:
                     if inside >= end or data[inside] == 0:
                         return _NONE, at, 0
-                    length = 4 * int(data[inside])
+                    length = 4 * int64(data[inside])
                     if inside + length > end:
                         return _NONE, at, 0
-                    extension = int(data[inside + length - 1])
+                    extension = int64(data[inside + length - 1])
                     inside += length
                     steps += 1
             packet[WRAPPED] |= W_GTP
@@ -167,7 +161,7 @@ def _udp(data, at, end, packet):
         if data[pos] == 0 and data[pos + 1] == 1:  # authentication indicator
             if pos + 4 > end:
                 return _NONE, at, 0
-            pos += 13 + int(data[pos + 2]) + int(data[pos + 3])
+            pos += 13 + int64(data[pos + 2]) + int64(data[pos + 3])
         if pos + 8 <= end and data[pos] == 0 and data[pos + 1] == 0:  # origin indicator
             pos += 8
         if pos + 40 <= end and data[pos] >> 4 == 6:
@@ -252,7 +246,7 @@ def decode(data, at, end, link, original_end, protocol, packet):
             if pos + 2 > end:
                 break
             if data[pos] & 1:  # protocol field compression (RFC 1661 §6.5)
-                protocol = int(data[pos])
+                protocol = int64(data[pos])
                 pos += 1
             else:
                 protocol = u16(data, pos)
@@ -302,7 +296,7 @@ def decode(data, at, end, link, original_end, protocol, packet):
         if kind == _IPV4:
             if pos + 20 > end or data[pos] >> 4 != 4:
                 break
-            header = (int(data[pos]) & 15) * 4
+            header = (int64(data[pos]) & 15) * 4
             if header < 20 or pos + header > end:
                 break
             total = u16(data, pos + 2)
@@ -311,19 +305,15 @@ def decode(data, at, end, link, original_end, protocol, packet):
             if total < header:
                 break
             seen_ip = True
-            packet[SRC0] = 0
-            packet[SRC1] = 0
-            packet[SRC2] = 0xFFFF
-            packet[SRC3] = u32(data, pos + 12)
-            packet[DST0] = 0
-            packet[DST1] = 0
-            packet[DST2] = 0xFFFF
-            packet[DST3] = u32(data, pos + 16)
+            packet[SRC_HIGH] = 0
+            packet[SRC_LOW] = _MAPPED | u32(data, pos + 12)
+            packet[DST_HIGH] = 0
+            packet[DST_LOW] = _MAPPED | u32(data, pos + 16)
             packet[IP_ID] = u16(data, pos + 4)
             packet[IP_LENGTH] = total
             packet[IP_VERSION] = 4
-            packet[TTL] = int(data[pos + 8])
-            protocol = int(data[pos + 9])
+            packet[TTL] = int64(data[pos + 8])
+            protocol = int64(data[pos + 9])
             fragment = u16(data, pos + 6) & 0x3FFF
             transport_end = min(pos + total, original_end)
             end = min(end, pos + total)
@@ -344,19 +334,15 @@ def decode(data, at, end, link, original_end, protocol, packet):
             total = u16(data, pos + 4) + 40
             if total == 40 and data[pos + 6] != 59:  # jumbogram or offload
                 total = original_end - pos
-            packet[SRC0] = u32(data, pos + 8)
-            packet[SRC1] = u32(data, pos + 12)
-            packet[SRC2] = u32(data, pos + 16)
-            packet[SRC3] = u32(data, pos + 20)
-            packet[DST0] = u32(data, pos + 24)
-            packet[DST1] = u32(data, pos + 28)
-            packet[DST2] = u32(data, pos + 32)
-            packet[DST3] = u32(data, pos + 36)
+            packet[SRC_HIGH] = i64(data, pos + 8)
+            packet[SRC_LOW] = i64(data, pos + 16)
+            packet[DST_HIGH] = i64(data, pos + 24)
+            packet[DST_LOW] = i64(data, pos + 32)
             packet[IP_ID] = 0
             packet[IP_LENGTH] = total
             packet[IP_VERSION] = 6
-            packet[TTL] = int(data[pos + 7])
-            protocol = int(data[pos + 6])
+            packet[TTL] = int64(data[pos + 7])
+            protocol = int64(data[pos + 6])
             transport_end = min(pos + total, original_end)
             end = min(end, pos + total)
             pos += 40
@@ -364,8 +350,8 @@ def decode(data, at, end, link, original_end, protocol, packet):
                 if protocol == 0 or protocol == 43 or protocol == 60 or protocol == 135 or protocol == 139 or protocol == 140:
                     if pos + 8 > end:
                         break
-                    protocol = int(data[pos])
-                    pos += 8 * (int(data[pos + 1]) + 1)
+                    protocol = int64(data[pos])
+                    pos += 8 * (int64(data[pos + 1]) + 1)
                 elif protocol == 44:
                     if pos + 8 > end:
                         break
@@ -374,11 +360,11 @@ def decode(data, at, end, link, original_end, protocol, packet):
                         packet[FRAGMENT_AT] = fragment & 0xFFF8
                         packet[FRAGMENT_MORE] = fragment & 1
                         packet[FRAGMENT_ID] = u32(data, pos + 4)
-                        packet[FRAGMENT_PROTOCOL] = int(data[pos])
+                        packet[FRAGMENT_PROTOCOL] = int64(data[pos])
                         packet[FRAGMENT_START] = pos + 8
                         packet[FRAGMENT_END] = end
                         return FRAGMENT
-                    protocol = int(data[pos])  # an atomic fragment (RFC 6946)
+                    protocol = int64(data[pos])  # an atomic fragment (RFC 6946)
                     pos += 8
                 else:
                     break
@@ -396,7 +382,7 @@ def decode(data, at, end, link, original_end, protocol, packet):
                 packet[DPORT] = u16(data, pos + 2)
                 packet[SEQ] = u32(data, pos + 4)
                 packet[ACK] = u32(data, pos + 8)
-                packet[FLAGS] = int(data[pos + 13])
+                packet[FLAGS] = int64(data[pos + 13])
                 packet[TCP_AT] = pos
                 packet[TCP_CHECKSUM] = u16(data, pos + 16)
                 packet[PAYLOAD_AT] = min(pos + header, end)
@@ -421,8 +407,8 @@ def decode(data, at, end, link, original_end, protocol, packet):
                 if pos + 8 > end:
                     return CUT
                 packet[WRAPPED] |= W_AH
-                protocol = int(data[pos])
-                pos += 4 * (int(data[pos + 1]) + 2)
+                protocol = int64(data[pos])
+                pos += 4 * (int64(data[pos + 1]) + 2)
             else:
                 return OTHER_IP
             original_end = transport_end
@@ -440,19 +426,19 @@ def checksum_state(data, packet):
     if length <= 0 or at + length > len(data) or packet[PAYLOAD_LENGTH] < packet[PAYLOAD_WIRE]:
         return -1
     pseudo = length + 6
-    for i in range(8):
-        if i == 2 and packet[IP_VERSION] == 4 or i == 6 and packet[IP_VERSION] == 4:
-            continue
-        word = packet[SRC0 + i]
-        pseudo += (word >> 16) + (word & 0xFFFF)
+    for i in range(4):
+        word = packet[SRC_HIGH + i]
+        if packet[IP_VERSION] == 4:
+            word &= 0xFFFFFFFF
+        pseudo += ((word >> 48) & 0xFFFF) + ((word >> 32) & 0xFFFF) + ((word >> 16) & 0xFFFF) + (word & 0xFFFF)
     high = 0
     low = 0
     segment = data[at:at + length]
     for i in range(length >> 1):
-        high += int(segment[2 * i])
-        low += int(segment[2 * i + 1])
+        high += int64(segment[2 * i])
+        low += int64(segment[2 * i + 1])
     if length & 1:
-        high += int(segment[length - 1])
+        high += int64(segment[length - 1])
     total = (high << 8) + low + pseudo
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy
 
+from numba import int64
+
 from .jit import part
 
 # answers
@@ -31,7 +33,7 @@ MAIL_PORTS[[465, 993, 995, 563]] = 2
 def _upper4(data, at):
     word = 0
     for i in range(4):
-        letter = int(data[at + i])
+        letter = int64(data[at + i])
         if 97 <= letter <= 122:
             letter -= 32
         word = (word << 8) | letter
@@ -62,7 +64,7 @@ def sift(data, at, end, is_mail_port):
     n = end - at
     if n <= 0:
         return MORE
-    first = int(data[at])
+    first = int64(data[at])
     if first == 0x16:
         if n < 3:
             return MORE
@@ -71,7 +73,7 @@ def sift(data, at, end, is_mail_port):
         return TLS
     if n < 4:
         return MORE if 32 <= first < 127 or first == 5 or first == 4 else OTHER
-    second, third, fourth = int(data[at + 1]), int(data[at + 2]), int(data[at + 3])
+    second, third, fourth = int64(data[at + 1]), int64(data[at + 2]), int64(data[at + 3])
     if first == 5:  # SOCKS5: number of methods and nothing behind them
         return TUNNEL if n == 2 + second and second > 0 or n == 2 and second < 3 else OTHER
     if first == 4:
@@ -96,7 +98,7 @@ def sift(data, at, end, is_mail_port):
     if _listed(word, _VERBS):
         if _listed(word, _HTTP_VERBS):
             for i in range(5, min(n, 2000)):
-                byte = int(data[at + i])
+                byte = int64(data[at + i])
                 if byte == 10 or byte == 13:
                     break
                 if byte == 47 or byte == 58:  # a path or a URL
@@ -105,15 +107,15 @@ def sift(data, at, end, is_mail_port):
     if _listed(word, _HTTP_VERBS):
         return HTTP
     for i in range(1, min(n, 24)):  # IMAP: tag, space, command
-        byte = int(data[at + i])
+        byte = int64(data[at + i])
         if byte == 32:
             if at + i + 5 <= end and _listed(_upper4(data, at + i + 1), _IMAP_VERBS):
                 return MAIL
-            if at + i + 4 <= end and (int(data[at + i + 1]) | 32) == 105 and (int(data[at + i + 2]) | 32) == 100 and data[at + i + 3] == 32:
+            if at + i + 4 <= end and (int64(data[at + i + 1]) | 32) == 105 and (int64(data[at + i + 2]) | 32) == 100 and data[at + i + 3] == 32:
                 return MAIL
-            if at + i + 4 <= end and int(data[at + i + 1]) == 79 and int(data[at + i + 2]) == 75 and data[at + i + 3] == 32:
+            if at + i + 4 <= end and int64(data[at + i + 1]) == 79 and int64(data[at + i + 2]) == 75 and data[at + i + 3] == 32:
                 return MAIL  # tagged OK of a server in mid-conversation
-            if at + i + 5 <= end and (int(data[at + i + 1]) | 32) == 117 and (int(data[at + i + 2]) | 32) == 105 and (int(data[at + i + 3]) | 32) == 100:
+            if at + i + 5 <= end and (int64(data[at + i + 1]) | 32) == 117 and (int64(data[at + i + 2]) | 32) == 105 and (int64(data[at + i + 3]) | 32) == 100:
                 return MAIL
             break
         if byte < 33 or byte > 126:

@@ -12,7 +12,8 @@ from typing import Any, Callable
 
 import numpy
 
-from ..capture import open_source, plan
+from ..capture.inputs import plan
+from ..capture.source import open_source
 from ..errors import CaptureError, PcapsecError
 from ..kernels import tables
 from ..records import Capture, Finding
@@ -100,27 +101,23 @@ class _Worker:
         self.bases: list[int] = []  # global number of the frame before each file's first
         self.files: list[Capture] = []
         seen = 0
-        try:
-            for window in open_source(inputs):
-                capture = window.capture
-                if not self.files or self.files[-1] is not capture:
-                    self.bases.append(seen)
-                    self.files.append(capture)
-                base = self.bases[-1] + window.first_frame
-                for batch in engine.take(window.data, window.frames, window.n_frames, base):
-                    self._batch(batch)
-                seen = base + window.n_frames - 1
-                if self.progress is not None:
-                    self.progress(bytes_before + window.bytes_done, bytes_total, self.n_findings)
-        except CaptureError as error:
-            self.errors.append(error)
+        source = open_source(inputs, errors=self.errors)
+        for window in source:
+            if not self.files or self.files[-1] is not window.capture:
+                self.bases.append(seen)
+                self.files.append(window.capture)
+            base = self.bases[-1] + window.first_frame
+            for batch in engine.take(window.data, window.frames, window.n_frames, base):
+                self._batch(batch)
+            seen = base + window.n_frames - 1
+            if self.progress is not None:
+                self.progress(bytes_before + window.bytes_done, bytes_total, self.n_findings)
         for batch in engine.finish():
             self._batch(batch)
-        self._account(engine)
+        self._account(engine, source.captures)
 
-    def _account(self, engine: Engine) -> None:
+    def _account(self, engine: Engine, files: list[Capture]) -> None:
         scalars = engine.scalars
-        files = self.files
         self.captures.extend(files)
         if not files:
             return
@@ -193,7 +190,7 @@ class _Worker:
             capture.internal_errors = 0
         if self.captures and self.faults:
             self.captures[-1].internal_errors = len(self.faults)
-        return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(getattr(self.judge, "faults", []))}
+        return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(self.judge.fault_log)}
 
 
 def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
@@ -212,13 +209,13 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
     """
     outcome = Outcome()
     try:
-        groups = plan(inputs, join=join, errors=outcome.errors)
+        groups = plan(inputs if isinstance(inputs, (list, tuple)) else [inputs], join=join, errors=outcome.errors)
     except CaptureError as error:
         outcome.errors.append(error)
         return outcome
     _parameters(filters, 0, 1)
     total = sum(max(0, item.size or 0) for group in groups for item in group)
-    splittable = jobs > 1 and all(item.reopenable for group in groups for item in group)
+    splittable = jobs > 1 and all(item.plain for group in groups for item in group)
     n_jobs = jobs if splittable else 1
 
     def work(job: int) -> tuple[dict, Any]:

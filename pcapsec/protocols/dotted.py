@@ -9,10 +9,11 @@ import re
 from collections import deque
 from typing import Callable
 
-from ..records import CLIENT, SERVER, Message
+from ..records import CLIENT, SERVER, Login, Message
 from .layers import LayeredParser
 from .message import MessageReader
 from .sasl import Exchange
+from .smtp_grammar import edit_distance
 
 MAX_PENDING = 1024  # commands that wait for a reply; clients pipeline some hundreds, a capture of the client's side alone never gets one
 MAX_LIST_BYTES = 16384  # capability lists and the like; real ones stay below 1 KiB
@@ -163,6 +164,8 @@ class DottedParser(LayeredParser):
         self.pending: deque = deque()  # (verb, what its reply is needed for)
         self.exchange: Exchange | None = None  # the client's next line may be its token
         self.prompted = False  # the server asked for one
+        self.user: Login | None = None  # from the name, until its password
+        self.user_name: str | None = None
         self.logged_in = False
         self.client_lost = not start_seen  # client bytes are missing: absence of a command proves nothing
         self.greeted = False
@@ -175,8 +178,18 @@ class DottedParser(LayeredParser):
             (self.server_line if side else self.client_line)(data[:-2], at)
             if self._switching:
                 self._settle()
+        elif self._skipping[side] and not self._rest[side] and data and b"\n" not in data and self.bulk[side] is None and not (self._waiting or self._switching):
+            self._rest[side] = data  # the whole line decides whether reading resumes with it
         else:
             super().feed(side, data, at)
+
+    def _resumes_at(self, side: int, line: bytes) -> bool:
+        """Lost bytes mostly end with a segment, and a segment with a line: a line that begins with a known word is whole."""
+        return self.is_reply(line) if side else self.is_command(line)
+
+    def is_reply(self, line: bytes) -> bool:
+        """Whether a server line has the form of a reply."""
+        raise NotImplementedError
 
     def is_command(self, line: bytes) -> bool:
         return line.partition(b" ")[0].strip().upper() in self.verbs
@@ -219,6 +232,7 @@ class DottedParser(LayeredParser):
                     self.exchange = None
         else:
             self.client_lost = True
+            self.user = self.user_name = None  # another name may have been among them
             if self.exchange is not None:
                 self.exchange.lost()
 
@@ -330,20 +344,10 @@ class Capabilities:
 def looks_masked(word: str, offer: str) -> bool:
     """Whether an unknown capability word, upper case, may be a masked or garbled offer (RULES.md PS301).
 
-    Either a run of one letter (inspection firewalls write XXXXXXXX, or XXXXXXXA), or as long as the offer and nearly it.
+    As long as the offer and a run of one letter (inspection firewalls write XXXXXXXX, or XXXXXXXA), or nearly the offer.
     """
-    n = len(word)
-    if n >= 4 and word.count(word[0], 0, n - 1) == n - 1:
+    n = len(offer)
+    if len(word) == n and word[:n - 1] == word[0] * (n - 1):
         return True
-    close = 2 if len(offer) >= 8 else 1
-    return abs(n - len(offer)) <= close and _distance(word, offer) <= close
-
-
-def _distance(a: str, b: str) -> int:
-    """Least number of letters to change, add or drop (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i, letter in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, other in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (letter != other))
-    return row[-1]
+    close = 2 if n >= 8 else 1  # of four letters, two may make any other word
+    return abs(len(word) - n) <= close and edit_distance(word, offer) <= close

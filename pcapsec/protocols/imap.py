@@ -6,10 +6,9 @@ are rightly missing from later lists. After COMPRESS DEFLATE both sides are infl
 """
 from __future__ import annotations
 
-from ..records import CLIENT, SERVER, Handover
-from .imap_commands import CommandSide
+from ..records import CLIENT, SERVER
+from .imap_commands import Command, CommandSide
 from .imap_grammar import DISCOVERY, HEADER, TEXT, WHOLE, capability_list, fetched_part, is_command, is_response, literal_at_end, probe
-from .lines import looks_like_tls
 from .message import MessageReader
 
 __all__ = ["ImapParser", "probe"]
@@ -20,20 +19,24 @@ LOGIN_REASONS = {
     b"UNAVAILABLE": ("unknown", "temporary"), b"INUSE": ("unknown", "temporary"), b"LIMIT": ("unknown", "temporary"), b"SERVERBUG": ("unknown", "temporary"),
     b"EXPIRED": ("failed", "locked"), b"CONTACTADMIN": ("failed", "locked"), b"NOPERM": ("failed", "refused"), b"REFERRAL": ("unknown", None),
 }
-_STATUS_WORDS = frozenset((b"OK", b"NO", b"BAD"))
+_STATUS_WORDS = {b"OK": "OK", b"NO": "NO", b"BAD": "BAD"}
 MAX_GREETING = 200  # characters
+
+
+def _of_login(command: Command | tuple[str, int] | None) -> bool:
+    """Whether a capability list in a command's answer speaks of what comes after a login: of unseen commands hardly any other answer has one."""
+    return command is None or (command[1] if type(command) is tuple else command.kind) != DISCOVERY
 
 
 class ImapParser(CommandSide):
     """Both sides of one IMAP conversation; see LineParser for the interface."""
 
-    def __init__(self, *, start_seen: bool = True, server_port: int = 0):
-        super().__init__(start_seen=start_seen, server_port=server_port)
-        self._greeted = False
-        self._server_taker = None  # takes the next server line in place of the usual grammar
-        self._fetch = b""  # sequence number of the FETCH response under way, empty in other responses
-        self._open: tuple[MessageReader, bytes, str, int, int] | None = None  # fetched message that may go on: reader, number, part, next octet, first length
-        self._whole = True  # the literal under way ends its message
+    # where a conversation begins; on the class, as most never change one
+    _greeted = False
+    _server_taker = None  # takes the next server line in place of the usual grammar
+    _fetch = b""  # sequence number of the FETCH response under way, empty in other responses
+    _open: tuple[MessageReader, bytes, str, int, int] | None = None  # fetched message that may go on: reader, number, part, next octet, first length
+    _whole = True  # the literal under way ends its message
 
     def server_line(self, line: bytes, at: int) -> None:
         """`response = *(continue-req / response-data) response-done` (RFC 9051 §9)."""
@@ -43,52 +46,62 @@ class ImapParser(CommandSide):
             return
         if self._inflaters is not None:
             at = self._chunk_at[SERVER]
-        if line[:2] == b"* ":
-            self.facts.n_replies += 1
-            word, _, text = line[2:].partition(b" ")
-            if word.isdigit():
-                self._greeted = self._authenticated = True
-                if line[-1] == 125:
-                    self._fetch = word if text[:6].upper() == b"FETCH " else b""
-                    self._server_literal(line)
-                return
-            handle = self._UNTAGGED.get(word) or self._UNTAGGED.get(word.upper())
-            if handle is not None:
-                handle(self, word, line, text, at)
-            if line[-1] == 125 and handle not in self._WITHOUT_LITERALS:
-                self._fetch = b""
-                self._server_literal(line)
-        elif line[:1] == b"+":
-            self.facts.n_replies += 1
-            self._greeted = True
-            if self._auth is not None:
-                self._auth.exchange.server(line[1:].strip())
-            else:
-                self._confirmed = True
-        else:
-            tag, _, rest = line.partition(b" ")
-            status, _, text = rest.partition(b" ")
-            status = status.upper()
-            if status in _STATUS_WORDS:
-                self.facts.n_replies += 1
-                self._greeted = True
-                self._tagged(tag, status.decode(), text, at)
+        words = line.split(b" ", 2)
+        first = words[0]
+        if len(words) < 2:
+            if first == b"+":
+                self._continuation(b"")
             elif line and self.start_seen:
                 self.anomaly("not-a-response", SERVER, at, f"{len(line)} bytes")
+        elif first == b"*":
+            self.facts.n_replies += 1
+            word = words[1]
+            handle = self._UNTAGGED.get(word)
+            if handle is None:
+                if word.isdigit():
+                    self._greeted = self._authenticated = True
+                    if line[-1] == 125:
+                        self._fetch = word if words[-1][:6].upper() == b"FETCH " else b""
+                        self._server_literal(line)
+                    return
+                handle = self._UNTAGGED.get(word.upper())
+            if handle is not None:
+                handle(self, word, line, words[2] if len(words) > 2 else b"", at)
+            if line[-1:] == b"}" and handle not in self._WITHOUT_LITERALS:
+                self._fetch = b""
+                self._server_literal(line)
+        elif first == b"+":
+            self._continuation(line[2:])
+        else:
+            status = _STATUS_WORDS.get(words[1]) or _STATUS_WORDS.get(words[1].upper())
+            if status is not None:
+                self.facts.n_replies += 1
+                self._greeted = True
+                self._tagged(first, status, words[2] if len(words) > 2 else b"", at)
+            elif self.start_seen:
+                self.anomaly("not-a-response", SERVER, at, f"{len(line)} bytes")
+
+    def _continuation(self, text: bytes) -> None:
+        """`continue-req = "+" SP (resp-text / base64) CRLF`, by some servers without the blank (RFC 9051 §9)."""
+        self.facts.n_replies += 1
+        self._greeted = True
+        if self._auth is not None:
+            self._auth.exchange.server(text.strip())
+        else:
+            self._confirmed = True
 
     # --- untagged responses
 
     def _status(self, word: bytes, line: bytes, text: bytes, at: int) -> None:
         """`greeting = "*" SP (resp-cond-auth / resp-cond-bye) CRLF`, later untagged status (RFC 9051 §7.1)."""
-        code = text[:12].upper() if text[:1] == b"[" else b""
         if not self._greeted:
             self._greeted = True
-            word = word.upper().decode()
-            if self.start_seen or word == "PREAUTH" or code == b"[CAPABILITY " or b"ready" in text.lower():  # a late start may begin with any status
+            # a late start may begin with any status
+            if self.start_seen or word.upper() == b"PREAUTH" or text[:12].upper() == b"[CAPABILITY " or b"ready" in text.lower():
                 facts = self.facts
-                facts.greeting, facts.greeting_code, facts.greeting_at = line[:MAX_GREETING].decode("latin-1"), word, at
-                self._authenticated = facts.preauth = word == "PREAUTH"
-        if code == b"[CAPABILITY ":
+                facts.greeting, facts.greeting_code, facts.greeting_at = line[:MAX_GREETING].decode("latin-1"), word.upper().decode(), at
+                self._authenticated = facts.preauth = facts.greeting_code == "PREAUTH"
+        if text[:12].upper() == b"[CAPABILITY ":
             self._capabilities(text[12:].partition(b"]")[0], at)
 
     def _untagged_capability(self, word: bytes, line: bytes, text: bytes, at: int) -> None:
@@ -132,26 +145,28 @@ class ImapParser(CommandSide):
         """`response-tagged = tag SP resp-cond-state CRLF`, with `resp-text-code` in brackets (RFC 9051 §7.1)."""
         facts = self.facts
         accepted = status == "OK"
-        code, name, reply = b"", b"", status
-        if text[:1] == b"[":
-            code = text[1:].partition(b"]")[0]
-            name = code.partition(b" ")[0][:40].upper()
-            if not accepted:
-                reply = f"{status} [{name.decode('latin-1')}]"
-                if name == b"PRIVACYREQUIRED" and facts.encryption_required_code is None:
-                    facts.encryption_required_code = "PRIVACYREQUIRED"
+        name, reply = b"", status
+        if not accepted and text[:1] == b"[":
+            name = text[1:].partition(b"]")[0].partition(b" ")[0][:40].upper()
+            reply = f"{status} [{name.decode('latin-1')}]"
+            if name == b"PRIVACYREQUIRED" and facts.encryption_required_code is None:
+                facts.encryption_required_code = "PRIVACYREQUIRED"
         command = self._pending.pop(tag, None)
         auth = self._auth
         if auth is not None and auth.tag == tag:
             command = auth
             self._close_exchange(*self._judge(status, name, auth.exchange.cancelled), reply)
-        if accepted and name == b"CAPABILITY":
-            self._capabilities(code[11:], at, command is None or command.kind != DISCOVERY)
+        if accepted and text[:12].upper() == b"[CAPABILITY ":
+            self._capabilities(text[12:].partition(b"]")[0], at, _of_login(command))
         if command is None:
             if accepted:
                 self._answer_to_unseen(text)
             return
         self._client_sure = True
+        if type(command) is tuple:
+            if accepted:
+                self._accepted(*command)
+            return
         if command is self._command and not self._confirmed and self._left[CLIENT]:
             self._literal_refused()
         if tag == self._login_tag:
@@ -167,12 +182,16 @@ class ImapParser(CommandSide):
             self.starttls_answered(accepted, status, text.decode("latin-1"), at)
         elif command.name == "COMPRESS":
             self.compress_answered(accepted, at)
-        elif accepted and command.kind != DISCOVERY:
-            self._authenticated = command.name != "UNAUTHENTICATE"  # RFC 8437
-            if facts.accepted_clear_command is None:
-                facts.accepted_clear_command, facts.accepted_clear_code = command.name, status
+        elif accepted:
+            self._accepted(command.name, command.kind)
             if command.exchange is not None:
                 self.expect_layer(command.exchange.mechanism)
+
+    def _accepted(self, name: str, kind: int) -> None:
+        if kind != DISCOVERY:
+            self._authenticated = name != "UNAUTHENTICATE"  # RFC 8437
+            if self.facts.accepted_clear_command is None:
+                self.facts.accepted_clear_command, self.facts.accepted_clear_code = name, "OK"
 
     @staticmethod
     def _judge(status: str, code: bytes, cancelled: bool) -> tuple[str, str | None]:
@@ -189,20 +208,8 @@ class ImapParser(CommandSide):
         """A command that the capture lacks succeeded: it may have been a login, or STARTTLS."""
         if self._authenticated is False:
             self._authenticated = None
-        if b"TLS" in text.upper() and not self.facts.n_commands and self._inflaters is None:
-            self.bulk[SERVER] = self._perhaps_tls
-
-    def _perhaps_tls(self, data: bytes, pos: int, at: int) -> int:
-        found = looks_like_tls(data[pos:pos + 5])
-        if found is None:
-            return 0
-        self.bulk[SERVER] = None
-        if not found:
-            return 0
-        self.facts.tls_started = True
-        self.handover = Handover(to="tls", rest=(b"", data[pos:]), at=(0, at))
-        self._end()
-        return len(data) - pos
+        if b"TLS" in text.upper() and not self.facts.n_commands:
+            self.expect_tls()
 
     # --- literals
 
@@ -309,7 +316,7 @@ class ImapParser(CommandSide):
                 return
             self._left[side] = 0
             if side == CLIENT:
-                self._client_literal_over(False)
+                self._client_literal_over()
             else:
                 self._server_literal_over()
             if missing == left:
@@ -317,6 +324,7 @@ class ImapParser(CommandSide):
         super().gap(side, length, at)
 
     def _damage_literal(self, side: int) -> None:
+        """Its octets are counted on, what they held is incomplete."""
         self._begin[side] = None
         if side == CLIENT:
             self._confirmed = self._argument_lost = self._command.damaged = True
@@ -331,7 +339,7 @@ class ImapParser(CommandSide):
         if self._authenticated is False:
             self._authenticated = None
         if side == CLIENT:
-            self._client_sure = False
+            self._client_sure = self._client_whole = False
             if self._command is not None:
                 self._command.damaged = True
                 self._close_arguments(self._command, complete=False)
@@ -349,6 +357,9 @@ class ImapParser(CommandSide):
             self._close_arguments(self._command, complete=False)
         if self._auth is not None:
             self._close_exchange("unknown", None, None)
+        facts = self.facts
+        if facts.starttls_requested is None and facts.n_commands and self._client_whole:
+            facts.starttls_requested = False
 
     def _plausible_start(self, side: int, line: bytes) -> bool:
         return is_response(line) if side == SERVER else is_command(line)

@@ -28,16 +28,15 @@ IDENTITY_FIELDS = frozenset(("name", "version", "os", "os-version", "vendor", "s
 class Command:
     """One client command until its tagged answer."""
 
-    __slots__ = ("name", "kind", "tag", "at", "login", "exchange", "messages", "arguments", "forms", "damaged")
+    login: Login | None = None
+    exchange: sasl.Exchange | None = None
+    messages: list[Message] | None = None
+    arguments: list[tuple[bytes | None, int]]  # value (None: bytes of it are missing), offset; of LOGIN and ID only
+    forms: list[str] | None = None  # how each of them was written: atom, quoted, literal, literal+
+    damaged = False
 
     def __init__(self, name: str, kind: int, tag: bytes, at: int):
         self.name, self.kind, self.tag, self.at = name, kind, tag, at
-        self.login: Login | None = None
-        self.exchange: sasl.Exchange | None = None
-        self.messages: list[Message] | None = None
-        self.arguments: list[tuple[bytes | None, int]] | None = None  # value (None: bytes of it are missing), offset; of LOGIN and ID only
-        self.forms: list[str] | None = None  # how each argument was written: atom, quoted, literal, literal+
-        self.damaged = False
 
 
 class CommandSide(LayeredParser):
@@ -46,20 +45,23 @@ class CommandSide(LayeredParser):
     protocol = "imap"
     is_command = staticmethod(is_command)
 
+    # where a conversation begins; on the class, as most never change one
+    _login_tag: bytes | None = None  # of the last LOGIN without an answer
+    _auth: Command | None = None  # AUTHENTICATE without an answer
+    _client_taker = None  # takes the next client line in place of the usual grammar
+    _command: Command | None = None  # broken into several lines by a literal
+    _confirmed = True  # its literal is surely on its way
+    _form = "literal"
+    _argument: bytearray | None = None  # the literal so far, in LOGIN and ID
+    _argument_at: int | None = None
+    _argument_lost = False  # octets of the literal under way are missing
+
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
         self._client_sure = start_seen  # what looks like a command is one; False where it may be the middle of a message
+        self._client_whole = start_seen  # no client bytes were lost so far
         self._authenticated: bool | None = False if start_seen else None
-        self._pending: dict[bytes, Command] = {}
-        self._login_tag: bytes | None = None  # of the last LOGIN without an answer
-        self._auth: Command | None = None  # AUTHENTICATE without an answer
-        self._client_taker = None  # takes the next client line in place of the usual grammar
-        self._command: Command | None = None  # broken into several lines by a literal
-        self._confirmed = True  # its literal is surely on its way
-        self._form = "literal"
-        self._argument: bytearray | None = None  # the literal so far, in LOGIN and ID
-        self._argument_at: int | None = None
-        self._argument_lost = False
+        self._pending: dict[bytes, Command | tuple[str, int]] = {}
         self._left = [0, 0]  # octets to come of the literal under way
         self._readers: list[MessageReader | None] = [None, None]  # where they go
         self._begin = [None, None]  # makes the reader when the first octet comes
@@ -72,8 +74,9 @@ class CommandSide(LayeredParser):
             return
         if self._inflaters is not None:
             at = self._chunk_at[CLIENT]
-        tag, _, rest = line.partition(b" ")
-        verb, _, arguments = rest.partition(b" ")
+        words = line.split(b" ", 2)
+        n_words = len(words)
+        tag, verb, arguments = words[0], words[1] if n_words > 1 else b"", words[2] if n_words > 2 else b""
         known = COMMANDS.get(verb) or COMMANDS.get(verb.upper())
         if known is None:
             if not verb.replace(b"-", b"").isalnum() or not verb.isascii():
@@ -88,20 +91,23 @@ class CommandSide(LayeredParser):
         facts.n_commands += 1
         if kind != DISCOVERY and facts.first_clear_command is None:
             facts.first_clear_command, facts.first_clear_command_at = name, at
-        command = Command(name, kind, tag, at)
-        pending = self._pending
-        if len(pending) >= MAX_PENDING:
-            pending.clear()
-        pending[tag] = command
+        if len(self._pending) >= MAX_PENDING:
+            self._pending.clear()
+        self._pending[tag] = known
         if kind == MAILBOX:
             facts.n_mailbox_commands += 1
         else:
             begin = self._BEGIN.get(name)
             if begin is not None:
-                begin(self, command, arguments, at)
+                begin(self, self._track(known, tag, at), arguments, at)
                 return
         if line[-1] == 125:
-            self._literal_announced(command, arguments)
+            self._literal_announced(self._track(known, tag, at), arguments)
+
+    def _track(self, known: tuple[str, int], tag: bytes, at: int) -> Command:
+        """A record of its own for a command that needs one; the others share the entry of the command table."""
+        command = self._pending[tag] = Command(known[0], known[1], tag, at)
+        return command
 
     def command_word(self, line: bytes) -> str:
         return (line[:64].split(b" ", 2) + [b""])[1][:32].decode("latin-1").strip().upper()
@@ -117,6 +123,14 @@ class CommandSide(LayeredParser):
         if facts.login_disabled is not None:
             login.details["login_disabled"] = facts.login_disabled
         self._keep_login(login)
+        if arguments[-1:] != b"}":
+            values, login.well_formed = read_strings(arguments)
+            if len(values) == 2:  # what nearly every client sends
+                (name, _), (password, login.details["form"]) = values
+                login.principal = sasl.to_text(name) or None
+                if password:
+                    login.secret, login.secret_at, login.exposure = Secret(password), at, "password"
+                return
         self._begin_arguments(command, arguments, at)
 
     def _keep_login(self, login: Login) -> None:
@@ -153,7 +167,7 @@ class CommandSide(LayeredParser):
         self._command = self._client_taker = self._argument = None
         if command.login is not None:
             self._close_login(command, complete)
-        elif command.arguments:
+        elif command.name == "ID":
             self._close_identity(command.arguments)
 
     def _close_login(self, command: Command, complete: bool) -> None:
@@ -278,11 +292,11 @@ class CommandSide(LayeredParser):
             self._client_literal_over()
         return n
 
-    def _client_literal_over(self, complete: bool = True) -> None:
+    def _client_literal_over(self) -> None:
         self.bulk[CLIENT] = None
         reader, self._readers[CLIENT] = self._readers[CLIENT], None
         if reader is not None:
-            reader.finish(complete)
+            reader.finish(not self._argument_lost)
         command = self._command
         if self._argument is not None and len(command.arguments) < MAX_ARGUMENTS:
             command.arguments.append((None if self._argument_lost else bytes(self._argument), command.at if self._argument_at is None else self._argument_at))
@@ -292,7 +306,7 @@ class CommandSide(LayeredParser):
     def _command_continued(self, line: bytes, at: int) -> None:
         """What follows a literal within the same command."""
         command = self._command
-        if command.arguments is not None:
+        if command.forms is not None:
             if command.login is None and line[-1:] == b")":  # the end of ID's list
                 line = line[:-1]
             self._take_arguments(command, line, self.where(CLIENT, at))

@@ -150,8 +150,9 @@ def _unquote(text: bytes, pos: int) -> tuple[bytes, int, bool]:
         pos = found.end() + 1
 
 
-_ITEM = re.compile(rb"(?:(BODY|BINARY)\[(HEADER|TEXT)?\]|RFC822(\.HEADER|\.TEXT)?)(?:<(\d{1,19})>)? ?\Z", re.IGNORECASE)
 WHOLE, HEADER, TEXT = "whole", "header", "text"
+_ITEM = re.compile(rb"(?:(BODY|BINARY)\[(HEADER|TEXT)?\]|RFC822(\.HEADER|\.TEXT)?)(?:<(\d{1,19})>)? ?\Z", re.IGNORECASE)
+_PARTS = {b"BODY[]": (WHOLE, None), b"RFC822": (WHOLE, None), b"BODY[HEADER]": (HEADER, None), b"RFC822.HEADER": (HEADER, None), b"BODY[TEXT]": (TEXT, None)}
 
 
 def fetched_part(text: bytes) -> tuple[str, int | None] | None:
@@ -159,8 +160,12 @@ def fetched_part(text: bytes) -> tuple[str, int | None] | None:
 
     `"BODY" section ["<" number64 ">"] SP nstring / "RFC822" [".HEADER" / ".TEXT"] SP nstring` (RFC 9051 §9, RFC 3501 §9).
     """
-    found = _ITEM.search(text[-48:])
-    if found is None or text[-48:][found.start() - 1:found.start()] not in (b"", b" ", b"("):
+    tail = text[-48:]
+    common = _PARTS.get(tail[tail.rfind(b" ", 0, -1) + 1:].strip(b"( "))
+    if common is not None:
+        return common
+    found = _ITEM.search(tail)
+    if found is None or tail[found.start() - 1:found.start()] not in (b"", b" ", b"("):
         return None
     part = (found[2] or (found[3] or b"")[1:]).upper()
     origin = found[4]
@@ -187,7 +192,7 @@ _UNTAGGED = re.compile(
 _GREETING = re.compile(rb"\* (?:OK|PREAUTH|BYE)(?:[ \r\n])", re.IGNORECASE)
 _FOREIGN_SERVER = re.compile(rb"\d{3}[ -]|\+OK|-ERR|HTTP/|SSH-|RFB |:|\"|[\x00-\x08\x0e-\x1f\x80-\xff]")
 _FOREIGN_CLIENT = re.compile(
-    rb"(?:EHLO|HELO|LHLO|NICK|USER|PASS|CAPA|APOP|GET|HEAD|POST|PUT|OPTIONS|CONNECT|PROXY|SSH-|AUTH|MODE|CAPABILITIES|QUIT|PING|XCLIENT)[ \r\n-]", re.IGNORECASE)
+    rb"(?:EHLO|HELO|LHLO|NICK|USER|PASS|CAPA|APOP|GET|HEAD|POST|PUT|OPTIONS|CONNECT|PROXY|SSH-|AUTH|MODE|CAPABILITIES|QUIT|PING|XCLIENT)[ \r\n-]|[*$]\d", re.IGNORECASE)
 
 
 def is_command(line: bytes) -> bool:

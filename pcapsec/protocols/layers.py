@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 
-from ..records import CLIENT, SERVER
-from .lines import LineParser
+from ..records import CLIENT, SERVER, Handover
+from .lines import LineParser, looks_like_tls
 
 PIECE_BYTES = 65536  # inflated at once, so that one small chunk never becomes one huge buffer before the ratio is looked at
 FREE_BYTES = 4 << 20  # no stream is called a bomb before this much came out of it
@@ -63,12 +63,10 @@ class LayeredParser(LineParser):
     Subclasses call `compress_requested`, `compress_answered` and `expect_layer`, and take the offset of an event from `where`.
     """
 
-    def __init__(self, *, start_seen: bool = True, server_port: int = 0):
-        super().__init__(start_seen=start_seen, server_port=server_port)
-        self._inflaters: tuple[Inflater, Inflater] | None = None
-        self._deferred: list[tuple[int, bytes, int]] = []  # compressed bytes that came in the chunk of the answer, or before it
-        self._chunk_at = [0, 0]
-        self._waiting_at = 0
+    _inflaters: tuple[Inflater, Inflater] | None = None
+    _chunk_at = (0, 0)  # of the compressed chunk under way, for each side
+    _deferred: list[tuple[int, bytes, int]] | tuple = ()  # compressed bytes that came in the chunk of the answer, or before it
+    _waiting_at = 0
 
     def where(self, side: int, at: int) -> int:
         """The stream offset of an event whose place among the plain bytes is `at`."""
@@ -88,9 +86,9 @@ class LayeredParser(LineParser):
             self.bulk[CLIENT] = None
             if accepted:
                 held, self._rest[CLIENT] = bytes(self._rest[CLIENT]), b""
+                self._compress(at)
                 if held:
                     self._deferred.append((CLIENT, held, self._waiting_at))
-                self._compress(at)
 
     def _behind_request(self, data: bytes, pos: int, at: int) -> int:
         """Client bytes wait for the server's answer; where no answers are in the capture their look decides."""
@@ -105,7 +103,8 @@ class LayeredParser(LineParser):
 
     def _compress(self, at: int) -> None:
         self.facts.compressed, self.facts.compressed_at = True, at
-        self._inflaters = Inflater(), Inflater()
+        self._inflaters, self._chunk_at = (Inflater(), Inflater()), [0, 0]
+        self._deferred = []
         self.bulk[CLIENT], self.bulk[SERVER] = self._defer_client, self._defer_server
         self.feed = self._feed_compressed  # a caller that keeps the old one gets the same, at the end
 
@@ -165,6 +164,25 @@ class LayeredParser(LineParser):
         else:
             self.bulk[side] = None
         return 0
+
+    # --- TLS where only the server's side was captured
+
+    def expect_tls(self) -> None:
+        """The server said yes to a command that is not in the capture: TLS in its next bytes shows that it was STARTTLS."""
+        if self._inflaters is None:
+            self.bulk[SERVER] = self._perhaps_tls
+
+    def _perhaps_tls(self, data: bytes, pos: int, at: int) -> int:
+        found = looks_like_tls(data[pos:pos + 5])
+        if found is None:
+            return 0
+        self.bulk[SERVER] = None
+        if not found:
+            return 0
+        self.facts.tls_started = True
+        self.handover = Handover(to="tls", rest=(b"", data[pos:]), at=(0, at))
+        self._end()
+        return len(data) - pos
 
     def _swallow(self, data: bytes, pos: int, at: int) -> int:
         return len(data) - pos

@@ -131,9 +131,8 @@ class LineParser:
 
         The pipeline looks at `self.handover` after each call and feeds no more once it is set.
         """
-        if self._waiting or self._switching:
-            if self._hold(side, data, at):
-                return
+        if not data or (self._waiting or self._switching) and self._hold(side, data, at):
+            return
         rest = self._rest[side]
         if rest:
             at -= len(rest)
@@ -153,22 +152,19 @@ class LineParser:
 
     def gap(self, side: int, length: int, at: int) -> None:
         """`length` bytes of a side, from stream offset `at` on, are missing."""
-        if self._waiting or self._switching:
-            if side == SERVER:
-                self._held[SERVER] = b""
-                self._answer_lost = True
-                if self._waiting:
-                    self._decide_without_answer()
-                if self.handover is not None:
-                    return
-            elif self._waiting and self._held[CLIENT]:
+        if side == CLIENT and (self._waiting or self._switching):
+            if self._waiting and self._held[CLIENT]:
                 self._held_lost += length
                 return
-            else:
-                self._held[CLIENT], self._early, self._switch_damaged = b"", 0, True
+            self._held[CLIENT], self._early, self._switch_damaged = b"", 0, True
         self._rest[side] = b""
         self._skipping[side] = True
         self.lost(side, length, at)
+        if side == SERVER:
+            self._held[SERVER] = b""
+            if self._waiting:
+                self._answer_lost = True
+                self._decide_without_answer()
 
     def finish(self) -> None:
         """No more bytes will come; `self.handover` may be set one last time."""
@@ -212,7 +208,7 @@ class LineParser:
                 if end < 0:
                     return b""
                 self._skipping[side] = False
-                if self.start_seen or not self._plausible_start(side, data[pos:end]):
+                if not self._resumes_at(side, data[pos:end]):
                     pos = end + 1
                     continue
             if end < 0:
@@ -236,6 +232,10 @@ class LineParser:
             if self.handover is not None:
                 return b""
         return data[pos:] if pos < n else b""
+
+    def _resumes_at(self, side: int, line: bytes) -> bool:
+        """Whether the first line after a loss or a late start is a whole one; after a loss only a protocol with a strict grammar can say yes."""
+        return not self.start_seen and self._plausible_start(side, line)
 
     def _plausible_start(self, side: int, line: bytes) -> bool:
         """Whether a capture that starts late begins with a whole line on this side."""

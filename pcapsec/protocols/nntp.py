@@ -55,10 +55,11 @@ class NntpParser(DottedParser):
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
-        self.user: Login | None = None  # from AUTHINFO USER, until its PASS
-        self.user_name: str | None = None
         self.simple: Login | None = None  # AUTHINFO SIMPLE: the client's next line is name and password
         self.article_due = False  # POST or IHAVE passed: a header line from the client begins the article, also when the server's 340 is not seen
+
+    def is_reply(self, line: bytes) -> bool:
+        return line[:3].isdigit() and line[3:4] in (b" ", b"\r", b"") and b"1" <= line[:1] <= b"5"
 
     # --- client
 

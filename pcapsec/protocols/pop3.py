@@ -56,10 +56,11 @@ class Pop3Parser(DottedParser):
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
-        self.user: Login | None = None  # from USER, until its PASS
-        self.user_name: str | None = None
         self.timestamp: bytes | None = None  # of the greeting, with its brackets
         self.loose = False  # the last reply was +OK to a command that was not seen: what follows may be its block
+
+    def is_reply(self, line: bytes) -> bool:
+        return line[:4] in (b"+OK ", b"+OK\r", b"+OK", b"-ERR") or line[:2] == b"+ "
 
     # --- client
 

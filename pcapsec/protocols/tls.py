@@ -317,7 +317,9 @@ class TlsParser:
             self._retry()
 
     def _malformed(self, side: int) -> None:
-        self.anomalies.append(Anomaly(code="malformed-hello", side=side, at=self._hello_at[side]))
+        anomaly = Anomaly(code="malformed-hello", side=side, at=self._hello_at[side])
+        if anomaly not in self.anomalies:
+            self.anomalies.append(anomaly)
 
     # --- SSL 2.0
 

@@ -31,9 +31,13 @@ class Tally:
     def session(self, session: Session) -> None:
         self.n_sessions += 1
         if session.findings:
-            self.findings(session.findings)
+            self._count(session.findings)
 
     def findings(self, findings: list[Finding], capture: str = "") -> None:
+        """Judgements on a whole capture."""
+        self._count(findings)
+
+    def _count(self, findings: list[Finding]) -> None:
         self.n_findings += len(findings)
         for finding in findings:
             if finding.because_of is None:
@@ -201,8 +205,7 @@ class Summary(Tally):
 
     def findings(self, findings: list[Finding], capture: str = "") -> None:
         super().findings(findings, capture)
-        if capture:
-            self._findings(None, findings)
+        self._findings(None, findings)
 
     def _login(self, session: Session, login: Login) -> None:
         key = (session.server_ip, session.server_port, session.protocol)

@@ -15,14 +15,14 @@ from .policy import Policy
 from .registry import all_rules
 from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
-from .stories import link
-from .verdict import session_verdict
+from .stories import INVOLVED, RANK, link
+from .verdict import is_sound, session_verdict
 
 MAX_PROFILES = 4096  # distinct answers kept apart; hostile traffic may make many, then they are added up and memory starts afresh
 MAX_MECHANISMS = 256  # names come from the wire
 MAX_FAULT_LOG = 100
 
-_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+_MASK = (1 << 64) - 1
 _SERVICE_PROTOCOL = {
     "smtp": "smtp", "submission": "smtp", "lmtp": "lmtp", "imap": "imap", "pop3": "pop3", "nntp": "nntp", "sieve": "managesieve", "managesieve": "managesieve",
 }
@@ -36,7 +36,10 @@ class _Plan:
         self.applies = {rule.id for rule in self.rules if rule.protocols == ANY or protocol in rule.protocols}
         self.unparsed = {rule.id for rule in self.rules if hint in rule.protocols} if hint else set()
         mine = [rule for rule in self.rules if rule.id in self.applies]
-        self.session_rules = [rule for rule in mine if rule.scope == "session"]
+        of_session = [rule for rule in mine if rule.scope == "session"]
+        self.quality_rules = [rule for rule in of_session if rule.category == "capture"]
+        self.session_rules = [rule for rule in of_session if rule.category != "capture"]
+        self.all_of_session = self.quality_rules + self.session_rules
         self.session_judges = [rule.judge for rule in self.session_rules]
         self.message_rules = [rule for rule in mine if rule.scope == "message"]
         self._login_rules = [rule for rule in mine if rule.scope == "login"]
@@ -89,6 +92,7 @@ class Judge:
         self.faults = 0
         self.fault_log: list[str] = []
         self._totals = {rule_id: [0, 0, 0, 0] for rule_id in self.rules}
+        self._salts: dict[tuple[str, str], int] = {}
         self._plans: dict[str | tuple[str, str], _Plan] = {}
         self._profiles: dict[tuple, _Profile] = {}
 
@@ -101,6 +105,9 @@ class Judge:
         plan = self._plans.get(plan_key)
         if plan is None:
             plan = self._plan(plan_key)
+        quality: tuple[Verdict, ...] | None = None
+        if not is_sound(session):
+            quality = self._quality(plan, session, facts, findings)
         outcomes: list[Verdict] = []
         for judge in plan.session_judges:
             try:
@@ -114,10 +121,11 @@ class Judge:
         said: tuple = ()
         if facts.logins or facts.messages:
             said = self._ask(plan, session, facts, findings)
-        key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, tuple(outcomes), said
+        answers = tuple(outcomes)
+        key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, quality, answers, said
         profile = self._profiles.get(key)
         if profile is None:
-            profile = self._new_profile(key, plan, outcomes, dict(said), session)
+            profile = self._new_profile(key, plan, (quality or (PASS,) * len(plan.quality_rules)) + answers, dict(said), session)
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]  # shared, so a tuple
         if self.full:
@@ -162,37 +170,54 @@ class Judge:
 
     # --- inside
 
+    def _quality(self, plan: _Plan, session: Session, facts: Facts, findings: list[Finding]) -> tuple[Verdict, ...]:
+        """Call the rules about the quality of the capture, for a session that is not sound."""
+        outcomes: list[Verdict] = []
+        for rule in plan.quality_rules:
+            try:
+                outcome = rule.judge(session, facts, self.site)
+            except Exception as error:
+                outcome = self._fault(rule, session.session_id, error)
+            if outcome.__class__ is Finding:
+                findings.append(outcome)
+                outcome = FAIL
+            outcomes.append(outcome)
+        return tuple(outcomes)
+
     def _ask(self, plan: _Plan, session: Session, facts: Facts, findings: list[Finding]) -> tuple[tuple[str, Verdict], ...]:
         """Call the rules about logins and messages; returns what they said other than the quiet answer."""
         said: dict[str, Verdict] = {}
-        work: list[tuple[Any, list[Rule]]] = [(login, plan.login_rules(login.mechanism)) for login in facts.logins]
-        work.extend((message, plan.message_rules) for message in facts.messages)
-        site = self.site
-        for subject, rules in work:
-            for rule in rules:
-                try:
-                    outcome = rule.judge(session, subject, site)
-                except Exception as error:
-                    outcome = self._fault(rule, session.session_id, error)
-                if outcome is PASS or outcome is NOT_APPLICABLE:
-                    continue
-                if outcome.__class__ is Finding:
-                    findings.append(outcome)
-                    said[rule.id] = FAIL
-                else:
-                    said.setdefault(rule.id, outcome)
+        for login in facts.logins:
+            self._ask_about(plan.login_rules(login.mechanism), session, login, findings, said)
+        for message in facts.messages:
+            self._ask_about(plan.message_rules, session, message, findings, said)
         return tuple(said.items())
+
+    def _ask_about(self, rules: list[Rule], session: Session, subject: Any, findings: list[Finding], said: dict[str, Verdict]) -> None:
+        site = self.site
+        for rule in rules:
+            try:
+                outcome = rule.judge(session, subject, site)
+            except Exception as error:
+                outcome = self._fault(rule, session.session_id, error)
+            if outcome is PASS or outcome is NOT_APPLICABLE:
+                continue
+            if outcome.__class__ is Finding:
+                findings.append(outcome)
+                said[rule.id] = FAIL
+            else:
+                said.setdefault(rule.id, outcome)
 
     def _plan(self, key: Any) -> _Plan:
         protocol, hint = (key[0], _SERVICE_PROTOCOL.get(key[1])) if isinstance(key, tuple) else (key, None)
         plan = self._plans[key] = _Plan(self.rules.values(), protocol, hint)
         return plan
 
-    def _new_profile(self, key: tuple, plan: _Plan, outcomes: list[Verdict], said: dict[str, Verdict], session: Session) -> _Profile:
+    def _new_profile(self, key: tuple, plan: _Plan, outcomes: tuple[Verdict, ...], said: dict[str, Verdict], session: Session) -> _Profile:
         if len(self._profiles) >= MAX_PROFILES:
             self._fold()
             self._profiles.clear()
-        answered = {rule.id: outcome for rule, outcome in zip(plan.session_rules, outcomes)}
+        answered = {rule.id: outcome for rule, outcome in zip(plan.all_of_session, outcomes)}
         unseen = {CLIENT: session.unseen_client, SERVER: session.unseen_server}
         unparsed = session.unparsed and "unparsed"
         verdicts = []
@@ -220,7 +245,12 @@ class Judge:
     def _settle(self, session: Session, findings: list[Finding]) -> None:
         """Severity modifiers that hang on the addresses, ids, and which finding is the root of which."""
         near = self.site.nearness(session.client_ip, session.server_ip)
-        session_id, worst = session.session_id, 0
+        worst = 0
+        try:
+            seed = int(session.session_id, 16)
+        except ValueError:
+            seed = int(finding_id("", "", session.session_id, ""), 16)
+        salts, involved = self._salts, []
         for finding in findings:
             rule = finding.rule
             if near is not None:
@@ -229,13 +259,26 @@ class Judge:
                 elif rule.category == "cleartext":
                     _modify(finding, LOWER[finding.severity], "both ends private")
             if not finding.finding_id:
-                finding.finding_id = finding_id(rule.id, finding.variant, session_id, f"{finding.side}:{finding.at}")
-            rank = _RANK[finding.severity]
+                salt = salts.get((rule.id, finding.variant))
+                if salt is None:
+                    salt = self._salt(rule.id, finding.variant)
+                # the session's own hash and the rule's are both spread over 64 bits; the offset is spread by an odd factor
+                finding.finding_id = "%016x" % (((seed ^ salt) + (2 * (finding.at or 0) + (finding.side or 0)) * 0x9E3779B97F4A7C15) & _MASK)
+            rank = RANK[finding.severity]
             if rank > worst:
                 worst = rank
-        if len(findings) > 1:
-            link(findings)
+            if rule.id in INVOLVED:
+                involved.append(finding)
+        if len(involved) > 1:
+            link(involved)
         session.worst_severity = SEVERITIES[worst]
+
+    def _salt(self, rule_id: str, variant: str) -> int:
+        """64 bits for a rule and variant, remembered while there are few: variants are a rule's own words."""
+        salt = int(finding_id(rule_id, variant, "", ""), 16)
+        if len(self._salts) < MAX_PROFILES:
+            self._salts[rule_id, variant] = salt
+        return salt
 
     def _fault(self, rule: Rule, where: str, error: Exception) -> Verdict:
         """A rule raised: say which and at what line, not with what message, which may hold bytes of the wire."""

@@ -10,11 +10,11 @@ from typing import Any
 from ..records import CLIENT, Finding, Login, Session
 from .rule import LESS_SURE, LOWER, PASS, Rule, Verdict
 
-NOT_TRIED = frozenset(("refused", "temporary"))  # reasons of a failure that say nothing about the password
+NOT_TRIED = frozenset(("refused", "temporary", "locked"))  # reasons of a failure that say nothing about the password
 PASSWORD_MECHANISMS = ("PLAIN", "LOGIN", "LOGIN-COMMAND", "USER-PASS", "AUTHINFO")
 TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
 MAX_NAME_CHARACTERS = 64  # of an account in a title; the column has all of it
-_EVIDENCE = ("initial_response", "cancelled", "challenge_seen", "literal")
+_EVIDENCE = ("initial_response", "cancelled", "challenge_seen", "form")
 
 
 def who(login: Login) -> str:
@@ -28,6 +28,7 @@ def who(login: Login) -> str:
 def login_finding(
     rule: Rule, session: Session, login: Login, title: str, *,
     variant: str = "", severity: str | None = None, confidence: str | None = None, reason: str = "", evidence: dict[str, Any] | None = None,
+    outcome_matters: bool = True, brief: bool = False,
 ) -> Finding:
     """A finding about one login.
 
@@ -35,6 +36,8 @@ def login_finding(
         severity, confidence: those of the rule when None.
         reason: why the rule gave another severity than its own.
         evidence: what the rule has to add to what all logins show.
+        outcome_matters: whether a failed login is less severe.
+        brief: another finding shows the login itself, so that only its result is repeated.
     """
     severity = severity or rule.severity
     confidence = confidence or rule.confidence
@@ -43,24 +46,27 @@ def login_finding(
         confidence = "low"
     if result == "success":
         pass
-    elif result == "failed" and login.reason not in NOT_TRIED:
+    elif not outcome_matters:
+        pass
+    elif result == "failed" and login.reason not in NOT_TRIED and not login.details.get("login_disabled"):
         severity = LOWER[severity]
         reason = reason + ";login failed" if reason else "login failed"
     else:
         confidence = LESS_SURE[confidence]
     shown: dict[str, Any] = {"auth_result": result}
-    if login.reason is not None:
-        shown["auth_reason"] = login.reason
-    if login.reply_code is not None:
-        shown["reply_code"] = login.reply_code
-    if login.authzid is not None:
-        shown["authzid"] = login.authzid
-    if login.secret is not None:
-        shown["secret_length"] = login.secret.length_bucket()
-    details = login.details
-    for name in _EVIDENCE:
-        if name in details:
-            shown[name] = details[name]
+    if not brief:
+        if login.reason is not None:
+            shown["auth_reason"] = login.reason
+        if login.reply_code is not None:
+            shown["reply_code"] = login.reply_code
+        if login.authzid is not None:
+            shown["authzid"] = login.authzid
+        if login.secret is not None:
+            shown["secret_length"] = login.secret.length_bucket()
+        details = login.details
+        for name in _EVIDENCE:
+            if name in details:
+                shown[name] = details[name]
     if evidence:
         shown.update(evidence)
     return Finding(

@@ -7,6 +7,15 @@ _READABLE = frozenset(("password", "token", "guessable"))
 _SEALED = frozenset(("smime-encrypted", "pgp-mime-encrypted"))
 
 
+def is_sound(session: Session) -> bool:
+    """Whether the rules about the quality of the capture (PS001-PS009) would all pass: the common case, told by one look instead of many."""
+    return bool(
+        session.bytes_client and session.bytes_server and session.start_seen and session.unparsed is None and session.protocol != "unknown"
+        and not session.n_gaps and not session.n_truncated_frames and not session.n_duplicate_frames
+        and not session.n_bad_checksum_client and not session.n_bad_checksum_server and session.n_checked_client + session.n_checked_server
+    )
+
+
 def session_verdict(session: Session, facts: Facts) -> str:
     """protected: TLS throughout, or begun before anything that matters. exposed: a credential or content passed in clear.
 

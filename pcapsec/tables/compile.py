@@ -9,17 +9,28 @@ from __future__ import annotations
 from typing import Any, Callable, Iterable
 
 from .schema import Column
-from .text import BOOLEAN, EMPTY, Cells, ListCells, cell, iso, json_cell
+from .text import BOOLEAN, EMPTY, Cells, ListCells, cell, iso, json_cell, seconds
 
 Fill = dict[str, str]
 
-NAMESPACE: dict[str, Any] = {"B": BOOLEAN, "NIL": EMPTY, "cells": Cells(), "lists": ListCells(), "cell": cell, "iso": iso, "json_cell": json_cell}
+NAMESPACE: dict[str, Any] = {"B": BOOLEAN, "NIL": EMPTY, "cells": Cells(), "lists": ListCells(), "cell": cell, "iso": iso, "seconds": seconds,
+                             "json_cell": json_cell}
+KNOWN = frozenset(("ns", "s.start_ns", "s.end_ns"))  # expressions that are never None
 
 
-def field_code(column: Column, expression: str) -> str:
+def field(column: Column, expression: str) -> str:
+    """The column's part of the f-string."""
+    if column.dtype == "time" and expression in KNOWN:
+        return f"{{seconds[{expression} // 1000000000]}}{{{expression} % 1000000000:09d}}Z"
+    return "{" + _code(column, expression) + "}"
+
+
+def _code(column: Column, expression: str) -> str:
     """Python code whose value is the column's CSV field."""
     if column.secret:  # never memoised
         return f"cell({expression})"
+    if column.distinct:  # a memo would only be filled
+        return f"json_cell({expression})" if column.dtype == "list" else f"cell({expression})"
     if column.dtype == "boolean":
         return f"B[{expression}]"
     if column.dtype == "time":
@@ -45,7 +56,7 @@ def _parts(columns: Iterable[Column], fill: Fill, text: bool) -> list[str]:
                 parts.append("{" + expression[1:] + "}" if text else "*" + expression[1:])
             last = expression
         else:
-            parts.append("{" + field_code(column, expression) + "}" if text else expression)
+            parts.append(field(column, expression) if text else expression)
             last = ""
     return parts
 

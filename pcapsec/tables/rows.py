@@ -87,6 +87,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
 }
 BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is declared in, arguments, column -> expression
     "P": ("anomalies", "ns, capture, frame", {"time": "ns", "capture": "capture", "frame": "frame"}),
+    "P0": ("anomalies", "no_ns, capture, frame", {"time": "no_ns", "capture": "capture", "frame": "frame"}),
     "E": ("findings", "s", {"session_id": "s.session_id", "client_ip": "s.client_ip", "client_port": "s.client_port", "server_ip": "s.server_ip", "server_port": "s.server_port"}),
     "N": ("findings", "s, name", {"protocol": "s.protocol", "service": "s.service", "server_name": "name"}),
     "D": ("findings", "display_filter, community", {"display_filter": "display_filter", "community_id": "community"}),
@@ -127,9 +128,10 @@ def community_id(client_ip: str, client_port: int, server_ip: str, server_port: 
 def display_filter(s: Session) -> str:
     """A Wireshark display filter for the conversation: addresses, ports, and the frames of the input that holds its start."""
     kind = "ipv6" if ":" in s.client_ip else "ip"
-    text = (f"{kind}.addr == {s.client_ip} && {kind}.addr == {s.server_ip} && tcp.port == {s.client_port} && tcp.port == {s.server_port}"
-            f" && frame.number >= {s.frame}")
-    return f"{text} && frame.number <= {s.last_frame}" if s.last_frame >= s.frame else text  # a conversation that ends in the next file has no last frame in this one
+    text = (f"{kind}.addr == {s.client_ip} && {kind}.addr == {s.server_ip} && tcp.port == {s.client_port} && tcp.port == {s.server_port}")
+    if s.last_frame < s.frame:  # it ends in the next file: no last frame in this one
+        return f"{text} && frame.number >= {s.frame}"
+    return f"{text} && frame.number in {{{s.frame}..{s.last_frame}}}"
 
 
 _HOST = re.compile(r"(?:\d{3}[ -])?<?(?:[^@\s]*@)?([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)>?(?:\s|$)").match
@@ -207,8 +209,10 @@ class Rows:
         self._write = {table: row_function(table, arguments, schema.columns(table, reveal), fill, text=text) for table, (arguments, fill) in FILL.items()}
         self._block = {name: row_function(name, arguments, [c for c in schema.TABLES[table] if c.name in fill], fill, text=text, line=False)
                        for name, (table, arguments, fill) in BLOCKS.items()}
+        self._place_block = self._block["P"]
         self._rules: dict[str, tuple] = {}
-        self._judged: dict[tuple, list] = {}
+        self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
+        self._unseen: dict[int, tuple[Any, list]] = {}  # id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
         self._only_findings = self.wanted <= {"findings"}
         self._nobody = (self._block["E"](_NOBODY), self._block["N"](_NOBODY, None), self._block["D"](None, None))
         self.clear()
@@ -257,17 +261,17 @@ class Rows:
         self._assessments(s, C)
         if s.tls is not None and (t.version is not None or t.client_hello_at is not None or t.server_hello_at is not None):
             side, at = (SERVER, t.server_hello_at) if t.client_hello_at is None else (CLIENT, t.client_hello_at)
-            ns, P = self._place(s, side, at, places)
+            ns, P, _, _ = self._place(s, side, at, places)
             self.add("tls", ns, write["tls"](t, P, E))
         for a in f.anomalies:
-            ns, P = self._place(s, a.side, a.at, places)
+            ns, P, _, _ = self._place(s, a.side, a.at, places)
             self.add("anomalies", ns, write["anomalies"](a, s.protocol, _SIDES[a.side], P, E))
 
     def _community(self, s: Session) -> str:
         return community_id(s.client_ip, s.client_port, s.server_ip, s.server_port)
 
-    def _place(self, s: Session, side: int | None, at: int | None, places: dict) -> tuple[int, Any]:
-        """Time and place block of a stream offset; the session's first frame when there is none."""
+    def _place(self, s: Session, side: int | None, at: int | None, places: dict) -> tuple[int, Any, str, int]:
+        """Time, place block, capture and frame of a stream offset; the session's first frame when there is none."""
         key = (side, at)
         found = places.get(key)
         if found is None:
@@ -275,12 +279,12 @@ class Rows:
                 capture, frame, ns = s.capture, s.frame, s.start_ns
             else:
                 capture, frame, ns = s.locate(side, at)
-            found = places[key] = (ns, self._block["P"](ns, capture, frame))
+            found = places[key] = (ns, self._place_block(ns, capture, frame), capture, frame)
         return found
 
     def _findings(self, findings: list[Finding], s: Session | None, E: Any, N: Any, D: Any, places: dict) -> None:
         write, rules, firsts, groups = self._write["findings"], self._rules, self.firsts, {}
-        together: dict[int, str] = {}
+        together: dict[int, list[str]] = {}
         for x in findings:
             rule = x.rule
             rule_id = rule.id
@@ -288,17 +292,12 @@ class Rows:
             if R is None:
                 R = rules[rule_id] = (self._block["R0"](rule), self._block["R1"](rule), self._block["R2"](rule))
             if x.frame or s is None:
-                ns, capture, frame = x.ts_ns or None, x.capture or None, x.frame or None
-                P = self._block["P"](ns, capture, frame)
-                if ns is None:
-                    ns = UNKNOWN_TIME
-                if rule_id not in firsts or ns < firsts[rule_id][0]:
-                    firsts[rule_id] = (ns, capture, frame, s.session_id if s else None)
+                ns, capture, frame = x.ts_ns or UNKNOWN_TIME, x.capture or None, x.frame or None
+                P = self._place_block(ns, capture, frame) if ns != UNKNOWN_TIME else self._block["P0"](None, capture, frame)
             else:
-                ns, P = self._place(s, x.side, x.at, places)
-                if rule_id not in firsts or ns < firsts[rule_id][0]:
-                    capture, frame = (s.capture, s.frame) if x.at is None or s.locate is None else s.locate(x.side, x.at)[:2]
-                    firsts[rule_id] = (ns, capture, frame, s.session_id)
+                ns, P, capture, frame = self._place(s, x.side, x.at, places)
+            if rule_id not in firsts or ns < firsts[rule_id][0]:
+                firsts[rule_id] = (ns, capture, frame, s.session_id if s is not None else None)
             key = (x.variant, x.principal, x.mechanism)
             group = groups.get(key)
             if group is None:
@@ -307,16 +306,24 @@ class Rows:
                 group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
             row = write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[x.side])
             if self.text:  # rows of one conversation at one time stay together
-                together[ns] = together[ns] + row if ns in together else row
+                if ns in together:
+                    together[ns].append(row)
+                else:
+                    together[ns] = [row]
             else:
                 self.add("findings", ns, row)
-        for ns, rows in together.items():
-            self.add("findings", ns, rows)
+        if together:
+            times, texts = self.times["findings"], self.rows["findings"]
+            for ns, lines in together.items():
+                text = "".join(lines)
+                times.append(ns)
+                texts.append(text)
+                self.size += len(text)
 
     def _logins(self, s: Session, name: str | None, E: Any, places: dict) -> None:
         write = self._write["credentials"]
         for login in s.facts.logins:
-            ns, P = self._place(s, CLIENT, login.at, places)
+            ns, P, _, _ = self._place(s, CLIENT, login.at, places)
             secret = login.secret
             if secret is None:
                 row = write(login, None, None, None, name, P, E)
@@ -330,28 +337,47 @@ class Rows:
         for message in s.facts.messages:
             if message.has_content:  # a transaction whose content never came is no message
                 n += 1
-                ns, P = self._place(s, message.side, message.at, places)
+                ns, P, _, _ = self._place(s, message.side, message.at, places)
                 self.add("messages", ns, write(message, P, E))
         return n
 
     def _assessments(self, s: Session, C: Any) -> None:
-        judged: Any = getattr(s, "assessments", None)
-        if not judged:
-            judged = [*dict.fromkeys([(x.rule.id, "fail", None) for x in s.findings]), *[(rule_id, "not_observable", reason) for rule_id, reason in s.not_observable]]
-            if not judged:
-                return
-        key = tuple(judged)
-        blocks = self._judged.get(key)
-        if blocks is None:
-            if len(self._judged) >= 4096:
-                self._judged.clear()
-            blocks = self._judged[key] = [self._block["J"](*one) for one in judged]
+        full: Any = s.assessments
+        if full:
+            blocks = self._shared(full, full)
+        else:
+            answer, missed = self._answer, s.not_observable
+            blocks = [answer((rule_id, "fail", None)) for rule_id in dict.fromkeys([x.rule.id for x in s.findings])] if s.findings else []
+            if missed:
+                known = self._unseen.get(id(missed))
+                blocks += known[1] if known is not None else self._shared(missed, [(rule_id, "not_observable", reason) for rule_id, reason in missed])
+        if not blocks:
+            return
         if self.text:
             head, tail = s.session_id + ",", f",{C}\n"
             self.add("assessments", s.start_ns, head + (tail + head).join(blocks) + tail)
         else:
             for block in blocks:
                 self.add("assessments", s.start_ns, (s.session_id, *block, *C))
+
+    def _answer(self, one: tuple) -> Any:
+        block = self._answers.get(one)
+        if block is None:
+            if len(self._answers) >= MAX_MEMO_ENTRIES:
+                self._answers.clear()
+            block = self._answers[one] = self._block["J"](*one)
+        return block
+
+    def _shared(self, source: Any, answers: Iterable[tuple]) -> list:
+        """Blocks of a session's verdicts; sessions with the same verdicts share one tuple, which is then looked at once."""
+        if not isinstance(source, tuple):
+            return [self._answer(tuple(one)) for one in answers]
+        known = self._unseen.get(id(source))
+        if known is None:
+            if len(self._unseen) >= 8192:
+                self._unseen.clear()
+            known = self._unseen[id(source)] = (source, [self._answer(one) for one in answers])
+        return known[1]
 
     # --- the whole run
 

@@ -160,7 +160,7 @@ def merged(runs: list[Run], table: str) -> Iterator[bytes]:
         active = [reader for reader in readers if reader.next_time() <= horizon]
         budget = max(SLAB_BYTES // len(active), 4096)
         cut = min(min(reader.cut(budget) for reader in active), horizon)
-        parts = [reader.take(cut, SLAB_BYTES) for reader in active]
+        parts = [reader.take(cut, max(SLAB_BYTES, budget)) for reader in active]  # more only where rows of one time fill more than a slab
         parts = [part for part in parts if len(part[0])]
         yield parts[0][2] if len(parts) == 1 else _join(parts)
         readers = [reader for reader in readers if not reader.done]

@@ -26,6 +26,7 @@ class Column:
         ours: the text is made of our own words, addresses and digits, so that it needs no quoting; False: it may hold bytes from the wire.
         order: categories in rising order, when they have one.
         secret: the column exists only when the user asked for secrets.
+        distinct: its values hardly ever repeat, so remembering their cells is of no use.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     ours: bool = False
     order: tuple[str, ...] = ()
     secret: bool = False
+    distinct: bool = False
 
     @property
     def nullable(self) -> bool:
@@ -102,7 +104,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _own("finding_id", "hash of rule, variant, session and place: equal input gives an equal id"),
         _word("rule_id", "the rule, `pcapsec explain` knows it"),
         _word("slug", "the rule's short name; may change, the id never does"),
-        _text("title", "one line", NEVER),
+        Column("title", "string", "one line", distinct=True),
         _word("severity", "after modifiers", order=SEVERITY_ORDER),
         _word("confidence", "how sure the bytes make us", order=CONFIDENCE_ORDER),
         _word("category", "family of the rule: credential, cleartext, stripping, tls, rpc, web, message, network, correlation, capture"),
@@ -187,9 +189,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _word("protocol", "as in sessions"),
         _word("direction", "submitted, relayed, delivered, fetched"),
         _text("mail_from", "envelope sender without brackets; the null sender is an empty text, not a missing one", "not seen, or fetched mail"),
-        _list("rcpt_to", "envelope recipients as sent, accepted or not"),
+        Column("rcpt_to", "list", "envelope recipients as sent, accepted or not", distinct=True),
         _text("reply_code", "final answer to the content"), _flag("accepted", "the server took it", "no answer seen"),
-        _text("message_id", "Message-ID header"),
+        Column("message_id", "string", "Message-ID header", missing="not seen", distinct=True),
         _count("size_bytes", "content bytes seen", "UInt64", "bytes"), _flag("complete", "its end was seen"),
         _word("protection", "none, smime-encrypted, smime-signed, pgp-mime-encrypted, pgp-mime-signed, pgp-inline, tnef"),
         _text("content_type", "top media type"), _text("from_domain", "of the From header"), _list("to_domains", "of To and Cc"),

@@ -103,7 +103,7 @@ class _Seconds(dict):
         return text
 
 
-_seconds = _Seconds()
+seconds = _Seconds()
 
 
 def iso(ts_ns: int | None) -> str:
@@ -111,7 +111,7 @@ def iso(ts_ns: int | None) -> str:
     if ts_ns is None:
         return ""
     second, rest = divmod(ts_ns, 1_000_000_000)
-    return f"{_seconds[second]}{rest:09d}Z"
+    return f"{seconds[second]}{rest:09d}Z"
 
 
 # --- JSON: always ASCII, so control characters come out as \u00NN
@@ -141,18 +141,15 @@ def _clean(value: Any) -> Any:
 _slow_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain_value).encode
 
 if c_make_encoder is None:
-    _encode = _slow_encode
-else:
-    # json.dumps builds this object anew for every call, which costs more than the encoding of a small dict
-    _compiled = c_make_encoder(None, _plain_value, encode_basestring_ascii, None, ":", ",", False, False, True)
-
-    def _encode(value: Any) -> str:
-        return "".join(_compiled(value, 0))
+    def _pieces(value: Any, depth: int) -> tuple[str, ...]:
+        return (_slow_encode(value),)
+else:  # json.dumps builds this object anew for every call, which costs more than the encoding of a small dict
+    _pieces = c_make_encoder(None, _plain_value, encode_basestring_ascii, None, ":", ",", False, False, True)
 
 
 def to_json(value: Any) -> str:
     """Compact JSON; text that was not UTF-8 is escaped first, since half a surrogate pair is no JSON text elsewhere."""
-    text = _encode(value)
+    text = "".join(_pieces(value, 0))
     return text if "\\ud" not in text else _slow_encode(_clean(value))
 
 
@@ -160,8 +157,12 @@ def json_cell(value: Any) -> str:
     """A CSV field with a dict or list as JSON; empty when unknown."""
     if value is None:
         return ""
-    text = to_json(value)
-    return '"' + text.replace('"', '""') + '"' if '"' in text or "," in text else text
+    text = "".join(_pieces(value, 0))  # as in to_json; a call less for every finding
+    if "\\ud" in text:
+        text = _slow_encode(_clean(value))
+    if '"' in text:
+        return '"' + text.replace('"', '""') + '"'
+    return '"' + text + '"' if "," in text else text
 
 
 class ListCells(dict):

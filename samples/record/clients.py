@@ -179,6 +179,19 @@ def smtp_refused(host: str, port: int) -> None:
     talk.ask(b"QUIT", b"221 ")
 
 
+def smtp_without_tls(host: str, port: int) -> None:
+    """STARTTLS is refused; the client goes on all the same."""
+    talk = Talk(host, port)
+    talk.until(b"220 ")
+    talk.ask(b"EHLO " + NAME.encode(), b"250 ")
+    talk.ask(b"STARTTLS", b"50[0-9] ")
+    talk.ask(b"MAIL FROM:<alice@example.org>", b"250 ")
+    talk.ask(b"RCPT TO:<bob@example.org>", b"250 ")
+    talk.ask(b"DATA", b"354 ")
+    talk.ask(MAIL.format(id="refused").encode() + b".", b"250 ")
+    talk.ask(b"QUIT", b"221 ")
+
+
 def smtp_injected(host: str, port: int) -> None:
     """A command pipelined behind STARTTLS (the server drops it), then TLS."""
     talk = Talk(host, port)
@@ -334,9 +347,10 @@ def imap_append(host: str, port: int, user: str) -> None:
     talk.until(rb"\* OK")
     talk.ask(b"a1 LOGIN " + address(user).encode() + b" " + ACCOUNTS[user].encode(), b"a1 OK")
     content = MAIL.format(id="append").encode() + b"a7 LOGIN mallory@example.org not-a-login\r\n"
-    talk.ask(b"a2 APPEND INBOX {%d}" % len(content), rb"\+")
-    talk.ask(content, b"a2 OK")
-    talk.ask(b"a3 LOGOUT", b"a3 OK")
+    talk.ask(b"a2 CREATE Drafts", b"a2 OK")
+    talk.ask(b"a3 APPEND Drafts {%d}" % len(content), rb"\+")
+    talk.ask(content, b"a3 OK")
+    talk.ask(b"a4 LOGOUT", b"a4 OK")
 
 
 def imap_idle(host: str, port: int, user: str) -> None:

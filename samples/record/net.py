@@ -5,6 +5,7 @@ and can copy each to a mirror port with a VLAN tag or inside ERSPAN or GRE, as a
 """
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -21,6 +22,7 @@ HERE = pathlib.Path(__file__).parent
 SERVER, CLIENT, SERVER6, CLIENT6 = "10.7.0.1", "10.7.0.2", "fd00:7::1", "fd00:7::2"
 STRICT, BARE = "10.7.0.11", "10.7.0.12"  # the same programs, set up with TLS required and without TLS
 VXLAN_SERVER, VXLAN_CLIENT = "10.8.0.1", "10.8.0.2"
+DIRECT = "10.7.1.1"  # the server on a link of its own, where its checksum and segmentation offload stay on as on a real host
 MTU = 1500
 SIOCETHTOOL = 0x8946
 OFFLOADS = (0x17, 0x1F, 0x24, 0x2C, 0x15)  # ETHTOOL_STXCSUM, STSO, SGSO, SGRO, SRXCSUM
@@ -46,14 +48,12 @@ def need(*commands: str) -> None:
         raise RecordingError("not installed: " + ", ".join(missing))
 
 
-def set_offload(device: str, on: bool) -> None:
-    """Switch checksum and segmentation offload of a device in the current namespace (what `ethtool -K` does)."""
+def switch_offload_off(device: str) -> None:
+    """No checksum or segmentation offload on a device of the current namespace (what `ethtool -K` does)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for command in OFFLOADS:
-            value = bytearray(struct.pack("II", command, on))
+            buffer = array.array("B", struct.pack("II", command, 0))
             with contextlib.suppress(OSError):  # a device need not know each of them
-                import array
-                buffer = array.array("B", value)
                 request = struct.pack("16sP", device.encode(), buffer.buffer_info()[0])
                 fcntl.ioctl(sock, SIOCETHTOOL, request)
 
@@ -78,6 +78,9 @@ class Lab:
         self.link("client", "eth0", "switch", "to-client")
         self.link("server", "eth0", "switch", "to-server")
         self.link("probe", "mirror", "switch", "to-probe", mtu=9000)
+        self.link("client", "direct", "server", "direct")
+        self.ip("server", "addr", "add", f"{DIRECT}/24", "dev", "direct")
+        self.ip("client", "addr", "add", "10.7.1.2/24", "dev", "direct")
         for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{SERVER6}/64")), ("client", (f"{CLIENT}/24", f"{CLIENT6}/64"))):
             for address in addresses:
                 self.ip(side, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
@@ -109,10 +112,11 @@ class Lab:
         for device, side, name in ((first, one, one_device), (second, other, other_device)):
             run("ip", "link", "set", device, "netns", self.space(side))
             self.ip(side, "link", "set", device, "name", name, "mtu", str(mtu), "up")
-            self.offload(side, name, False)
+            if (side, name) != ("server", "direct"):
+                self.no_offload(side, name)
 
-    def offload(self, side: str, device: str, on: bool) -> None:
-        run(*self.inside(side, sys.executable, str(HERE / "net.py"), "offload", device, "on" if on else "off"))
+    def no_offload(self, side: str, device: str) -> None:
+        run(*self.inside(side, sys.executable, str(HERE / "net.py"), device))
 
     def start(self, side: str, *argv: str, **keywords) -> subprocess.Popen:
         """Start a process in a namespace; it is stopped with the lab."""
@@ -192,5 +196,4 @@ def stop(process: subprocess.Popen) -> None:
 
 
 if __name__ == "__main__":  # runs inside a namespace
-    if sys.argv[1] == "offload":
-        set_offload(sys.argv[2], sys.argv[3] == "on")
+    switch_offload_off(sys.argv[1])

@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 
-from net import BARE, CLIENT, SERVER, SERVER6, STRICT, Lab, need, run
+from net import BARE, CLIENT, DIRECT, SERVER, SERVER6, STRICT, Lab, need, run
 
 ACCOUNTS = {  # made for these recordings, used nowhere else
     "alice": "Tr0ub4dor-and-3",
@@ -37,7 +37,6 @@ def certificate(lab: Lab) -> tuple[pathlib.Path, pathlib.Path]:
     if not cert.exists():
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650", "-subj", f"/CN=mail.{DOMAIN}",
             "-addext", f"subjectAltName=DNS:mail.{DOMAIN}", "-keyout", str(key), "-out", str(cert))
-        key.chmod(0o644)  # nnrpd reads it as user news
     return key, cert
 
 
@@ -191,7 +190,7 @@ def postfix(lab: Lab, name: str, side: str, services: list[str], **settings: str
 
 
 def submission(lab: Lab) -> None:
-    """The Postfix of the server: relay on 25, submission on 587, implicit TLS on 465, no TLS on 2525, TLS required on 588, PROXY protocol on 2529."""
+    """The Postfix of the server: relay on 25, submission on 587, implicit TLS on 465, no TLS on 2525, TLS required on 588, PROXY protocol on 2529, XCLIENT on 2530."""
     postfix(lab, "postfix", "server", [
         "25       inet  n - n - - smtpd -o smtpd_sasl_auth_enable=no",
         "587      inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes",
@@ -199,7 +198,8 @@ def submission(lab: Lab) -> None:
         "465      inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_wrappermode=yes",
         "2525     inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=none",
         "2529     inet  n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy",
-    ], smtpd_authorized_xclient_hosts=CLIENT)
+        f"2530     inet  n - n - - smtpd -o smtpd_authorized_xclient_hosts={CLIENT}",
+    ])
 
 
 def relay(lab: Lab, name: str, tls: str, port: int) -> pathlib.Path:
@@ -238,12 +238,14 @@ pathoutgoing: {home}/spool/outgoing
 patharchive: {home}/spool/archive
 pathtmp: {home}/tmp
 pathfilter: {etc}
-tlscertfile: {cert}
-tlskeyfile: {key}
+tlscertfile: {etc}/cert.pem
+tlskeyfile: {etc}/key.pem
 nnrpdloadlimit: 0
 readerswhenstopped: true
 port: 1190
 """)
+    for source in (key, cert):
+        shutil.copy(source, etc)  # nnrpd reads them as user news and refuses a key that others may read
     (etc / "readers.conf").write_text(f"""
 auth "all" {{
     hosts: "*"
@@ -282,6 +284,6 @@ access "members" {{
 def mailboxes(lab: Lab) -> None:
     """The three Dovecots: open (clear-text logins taken, TLS offered), strict (TLS required), bare (no TLS)."""
     queue = lab.work / "postfix" / "queue" / "private" / "auth"
-    dovecot(lab, "open", [SERVER, SERVER6, "127.0.0.1"], sasl_socket=queue if (lab.work / "postfix").exists() else None, lmtp=True)
+    dovecot(lab, "open", [SERVER, SERVER6, DIRECT, "127.0.0.1"], sasl_socket=queue if (lab.work / "postfix").exists() else None, lmtp=True)
     dovecot(lab, "strict", [STRICT], ssl="required", plaintext=False)
     dovecot(lab, "bare", [BARE], ssl="no")

@@ -9,7 +9,7 @@ Why
 Evidence
     auth_result, auth_reason, reply_code: what the server answered; AUTHORIZATIONFAILED means that the password was right, PRIVACYREQUIRED that the
     server refused before it looked.
-    literal: how the password was written, where the parser says so.
+    form: how the password was written (atom, quoted, literal), where the parser says so.
     secret_length: the password's length as a class.
 
 Not a finding when

@@ -9,11 +9,10 @@ Why
     connects from.
 
 Evidence
-    auth_result, auth_reason, reply_code: what the server answered.
+    auth_result: whether the login succeeded; the login's own finding shows more of it.
     offered_at: server stream offset of the offer.
     login_at: client stream offset of the login.
     starttls_at: client stream offset of the later STARTTLS request.
-    secret_length, initial_response, authzid, literal, cancelled: as the login's own finding shows them.
 
 Not a finding when
     - the login follows inside TLS, where it cannot be seen;
@@ -56,4 +55,4 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     if facts.starttls_offered_at is not None:
         evidence["offered_at"] = facts.starttls_offered_at
     return login_finding(
-        RULE, session, login, f"{who(login)} logged in to {session.server_ip} port {session.server_port} in clear {how}", variant=variant, evidence=evidence)
+        RULE, session, login, f"{who(login)} logged in to {session.server_ip} port {session.server_port} in clear {how}", variant=variant, evidence=evidence, brief=True)

@@ -9,7 +9,7 @@ Why
 Evidence
     auth_result, auth_reason, reply_code: what the server answered.
     trace: what the client left as its name, such as a mail address.
-    secret_length, initial_response, literal, challenge_seen, cancelled: how the exchange went.
+    secret_length, initial_response, form, challenge_seen, cancelled: how the exchange went.
 
 Not a finding when
     - a mechanism with a real password was used for a user who is named anonymous; `LOGIN anonymous` cannot tell, hence medium confidence.

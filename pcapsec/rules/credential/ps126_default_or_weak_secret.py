@@ -9,7 +9,7 @@ Why
 Evidence
     weak_reason: short, equals-name or common.
     source_finding_id: the finding that carries the password.
-    auth_result, auth_reason, reply_code, secret_length, initial_response, authzid, literal, cancelled: as that finding shows them.
+    auth_result: whether the login succeeded.
 
 Not a finding when
     - no password passed, or an empty one;
@@ -45,21 +45,21 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     secret = login.secret
     if login.exposure != "password" or not secret or is_anonymous_command(login):
         return PASS
-    if _equals_name(secret, login.principal):
-        weak = "equals-name"
-    elif secret.length_bucket() == "1-7":
+    if secret.length_bucket() == "1-7":
         weak = "short"
+    elif _equals_name(secret, login.principal):
+        weak = "equals-name"
     elif secret in COMMON:
         weak = "common"
     else:
         return PASS
     return login_finding(
         RULE, session, login, f"Password of {who(login)} on {session.server_ip} port {session.server_port} is trivially weak",
-        variant=weak, evidence={"weak_reason": weak})
+        variant=weak, evidence={"weak_reason": weak}, brief=True)
 
 
 def _equals_name(secret: Secret, name: str | None) -> bool:
     if not name:
         return False
     local = name.rpartition("\\")[2].partition("@")[0]
-    return any(secret == Secret(part.encode("utf-8", "surrogatepass")) for part in {name, local})
+    return secret == Secret(name.encode("utf-8", "surrogatepass")) or (local != name and secret == Secret(local.encode("utf-8", "surrogatepass")))

@@ -10,7 +10,7 @@ Why
 Evidence
     auth_result, auth_reason, reply_code: what the server answered.
     realm, spn, etype: realm, service and encryption type of the ticket.
-    layer: security layer that was chosen: none, int or conf; missing when not seen.
+    layer: security layer that was chosen: none, integrity or confidentiality; missing when not seen.
     initial_response, authzid, secret_length, cancelled: how the exchange went.
 
 Not a finding when
@@ -38,7 +38,7 @@ RULE = Rule(
 
 
 def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
-    if login.exposure != "ticket" or login.details.get("layer") == "conf":
+    if login.exposure != "ticket" or login.details.get("layer") in ("conf", "confidentiality"):
         return PASS
     details = login.details
     whose = f"of {login.principal[:64]} " if login.principal else ""

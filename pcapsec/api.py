@@ -1,0 +1,85 @@
+"""What Python programs call: a capture in, DataFrames out."""
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterable
+
+from .errors import CaptureError, OutputError
+
+if TYPE_CHECKING:
+    from .tables.frames import Result
+
+
+def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO, *, reveal_secrets: bool = False, policy: Any = None, jobs: int = 1,
+            host: str | None = None, port: int | None = None, since: str | int | None = None, until: str | int | None = None, join: bool = False,
+            assessments: str = "short", fingerprint_key: bytes | None = None) -> "Result":
+    """Analyse captures and return all tables.
+
+    Args:
+        captures: a path (file, directory, glob, "-" for standard input), several, or one binary file object.
+        reveal_secrets: `result.credentials` has the column `secret`; text, with bytes that are not UTF-8 as surrogates
+            (`secret.encode("utf-8", "surrogateescape")` gives the bytes as sent).
+        policy: path of a policy file, or a `pcapsec.rules.Policy`.
+        jobs: processes.
+        host: only conversations with this address or network.
+        port: only conversations with this TCP port.
+        since, until: only packets from this time on, and before that time; ISO 8601 (UTC unless it says otherwise) or ns since 1970.
+        join: several inputs whose times overlap are one capture.
+        assessments: "full" for all four verdicts of every rule on every conversation.
+        fingerprint_key: makes `secret_fp` comparable between runs; a random key of this run when None.
+
+    Returns:
+        Result: DataFrames findings, sessions, credentials, messages, …; what could not be read is in `result.errors`.
+
+    Raises:
+        CaptureError: nothing could be read.
+        PcapsecError: an argument, or the policy, is not well formed.
+    """
+    from . import pipeline
+    from .rules import Policy, all_rules
+    from .secret import Fingerprints
+    from .tables.frames import FrameSink, Result
+    from .times import parse_time
+
+    if assessments not in ("short", "full"):
+        raise ValueError(f"assessments is 'short' or 'full', not {assessments!r}")
+    if isinstance(captures, (str, os.PathLike)):
+        inputs: Any = [os.fspath(captures)]
+    elif hasattr(captures, "read"):
+        inputs = captures
+    else:
+        inputs = [os.fspath(path) for path in captures]
+        if not inputs:
+            raise ValueError("no capture was named")
+    if isinstance(policy, (str, os.PathLike)):
+        policy = Policy.load(os.fspath(policy))
+    fingerprints = Fingerprints(fingerprint_key)
+    filters = pipeline.Filters(host=host, port=port, since_ns=parse_time(since), until_ns=parse_time(until))
+    outcome = pipeline.run(inputs, make_sink=lambda worker: FrameSink(reveal=reveal_secrets, fingerprints=fingerprints), policy=policy, filters=filters, jobs=jobs,
+                           join=join, full_assessments=assessments == "full")
+    if outcome.errors and not any(capture.packets for capture in outcome.captures):
+        raise outcome.errors[0]
+    result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets)
+    result.errors = list(outcome.errors)
+    result.internal_errors = list(outcome.internal_errors)
+    return result
+
+
+def load(directory: str | os.PathLike) -> "Result":
+    """Read the tables that `Result.save` or `pcapsec analyze -o` wrote.
+
+    Args:
+        directory: with findings.csv (or .jsonl, .parquet) and its neighbours.
+
+    Returns:
+        Result: the same tables.
+
+    Raises:
+        PcapsecError: a table is missing or is not one of ours.
+    """
+    from .tables.frames import load as read
+
+    return read(directory)
+
+
+__all__ = ["CaptureError", "OutputError", "analyze", "load"]

@@ -1,0 +1,591 @@
+"""SMTP, submission and LMTP: commands paired with replies, envelopes, message content, logins and STARTTLS.
+
+Replies are paired by state, not by count alone: codes that only one command gets (220, 221, 235, 334, 354) find that command in the queue, and those before
+it stay unanswered. The client's side is in one of these states:
+
+| state | client bytes are | left by |
+| --- | --- | --- |
+| COMMAND | command lines | DATA, BDAT, AUTH, damage |
+| TOKENS | SASL answers, unless a line is a command beyond doubt | the final reply to AUTH |
+| AHEAD | bytes behind DATA whose answer is not there yet | 354: content; refusal: commands; no answer: what their first line is |
+| content, chunk | message octets (bulk mode, smtp_content.py) | CRLF.CRLF; the octets that BDAT announced |
+| UNKNOWN | not known: the capture starts late or lacks bytes | a line that is a command beyond doubt and directly follows a reply |
+
+Resync rule: message text is never taken for commands. After a late start or a gap a strict command is believed when it is the first thing said after a complete
+reply (or at the start of the capture); where the server is not captured at all, two in a row, or one behind a lone dot.
+"""
+from __future__ import annotations
+
+import re
+from typing import Any, Callable
+
+from ..records import CLIENT, SERVER, Message
+from .lines import looks_like_tls
+from .sasl import Exchange, decode_base64
+from .smtp_content import AHEAD, COMMAND, MAX_COMMAND_BYTES, TOKENS, UNKNOWN, MailContent, Pending
+from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, STRICT_COMMAND, asks_for_tls, probe, read_ehlo, read_path
+
+__all__ = ["SmtpParser", "probe"]
+
+MAX_PENDING = 1000  # commands without an answer; Postfix pipelines at most some hundred recipients
+MAX_RECIPIENTS = 10000  # per transaction; servers stop at 1000 or earlier
+MAX_LOGINS = 1000
+MAX_REPLY_LINES = 1000
+MAX_NAME = 255
+
+_REPLY = re.compile(rb"\d\d\d(?:[ -]|\Z)")
+_LOOSE_WORD = re.compile(rb"(?:MAIL(?=[ \t]*FROM)|RCPT(?=[ \t]*TO)|[A-Z0-9-]+(?=[ \t]))", re.IGNORECASE)
+_PROMPT = re.compile(rb"user|pass", re.IGNORECASE)
+
+# which commands a code can answer, where it cannot answer all; others take what comes
+_ONLY_FOR = {
+    b"220": frozenset(("CONNECT", "STARTTLS", "X-ANONYMOUSTLS", "XCLIENT")), b"221": frozenset(("QUIT",)), b"235": frozenset(("AUTH",)),
+    b"334": frozenset(("AUTH",)), b"354": frozenset(("DATA", "XEXCH50")), b"353": frozenset(("END",)), b"214": frozenset(("HELP", "?")),
+}
+_NEVER_250 = frozenset(("CONNECT", "AUTH", "DATA", "STARTTLS", "X-ANONYMOUSTLS"))
+_TLS_VERBS = frozenset(("STARTTLS", "X-ANONYMOUSTLS"))
+_NO_CLEAR_COMMAND = frozenset(("EHLO", "HELO", "LHLO", "STARTTLS", "X-ANONYMOUSTLS", "NOOP", "RSET", "HELP", "QUIT", "CONNECT", "END", "?"))
+
+
+class SmtpParser(MailContent):
+    """One SMTP or LMTP conversation; `facts.protocol` is lmtp once LHLO was said."""
+
+    protocol = "smtp"
+
+    def __init__(self, *, start_seen: bool = True, server_port: int = 0):
+        super().__init__(start_seen=start_seen, server_port=server_port)
+        if start_seen:
+            self._pending.append(("CONNECT", 0, None))
+        self._reply_lines: list[bytes] = []  # of an unfinished multi-line reply
+        self._reply_at = 0
+        self._reply_broken = False  # bytes were lost inside that reply or just before it
+        self._replies_lost = False
+        self._last_unpaired = b""
+        self._candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
+        self._exchange: Exchange | None = None
+        self._hello: str | None = None
+        self._hello_refused = False
+
+    # --- bytes to lines and replies
+
+    def _lines(self, side: int, data: bytes, at: int) -> bytes:
+        if data[0] == 0x16 and self.bulk[side] is None:
+            is_tls = looks_like_tls(data)
+            if is_tls is not False:
+                return self._unannounced_tls(side, data, at) if is_tls else data
+        if side and not self._reply_lines and self.bulk[SERVER] is None and data[-2:] == b"\r\n" and data[:3].isdigit():
+            # one reply and nothing else is what most reads hold
+            mark = data[3]
+            if data.find(b"\n") == len(data) - 1 if mark == 32 else mark == 45 and self._is_one_reply(data):
+                self._skipping[SERVER] = False
+                broken, self._reply_broken = self._reply_broken, False
+                self._reply(data[:3], data, at, not broken)
+                return b""
+        return super()._lines(side, data, at)
+
+    def _is_one_reply(self, data: bytes) -> bool:
+        """Whether bytes that begin `250-` and end in CRLF are one complete reply (RFC 5321 §4.2.1)."""
+        last = data.rfind(b"\n", 0, -2) + 1
+        code = data[:3]
+        if data[last:last + 3] != code or data[last + 3] not in (32, 13):
+            return False
+        n = data.count(b"\r\n")
+        return n <= MAX_REPLY_LINES and data.count(b"\n") == n and data.count(b"\n" + code + b"-") == n - 2
+
+    def _plausible_start(self, side: int, line: bytes) -> bool:
+        line = line[:-1] if line[-1:] == b"\r" else line
+        return _REPLY.match(line) is not None if side else len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line) is not None
+
+    def _resumes_at(self, side: int, line: bytes) -> bool:
+        return self._plausible_start(side, line)
+
+    def _unannounced_tls(self, side: int, data: bytes, at: int) -> bytes:
+        """TLS begins although no STARTTLS exchange was seen: it was lost, or the side that asked or answered was not captured."""
+        if side and self._last_unpaired == b"220" and self.facts.starttls_accepted is None:
+            self.facts.starttls_accepted, self.facts.starttls_reply_code = True, "220"
+        self._held[side], self._held_at[side] = data, at
+        self._hand_over(0)
+        return b""
+
+    def client_line(self, line: bytes, at: int) -> None:
+        state = self._state
+        if state == COMMAND:
+            self._command(line, at)
+        elif state == TOKENS:
+            self._token_line(line, at)
+        else:
+            self._unknown_line(line, at)
+
+    def server_line(self, line: bytes, at: int) -> None:
+        if not _REPLY.match(line):
+            if line and not self._reply_lines:
+                self.anomaly("not-a-reply", SERVER, at, f"{len(line)} bytes")
+            elif line and len(self._reply_lines) < MAX_REPLY_LINES:  # a server's line break inside its text
+                self._reply_lines.append(line)
+            return
+        lines = self._reply_lines
+        if lines and lines[0][:3] != line[:3]:
+            self._cut_reply()
+            lines = self._reply_lines
+        if not lines:
+            self._reply_at = at
+        if len(lines) < MAX_REPLY_LINES:
+            lines.append(line)
+        if line[3:4] != b"-":
+            self._reply_lines = []
+            broken, self._reply_broken = self._reply_broken, False
+            self._reply(lines[0][:3], b"\r\n".join(lines) + b"\r\n", self._reply_at, not broken)
+
+    def _cut_reply(self) -> None:
+        """A multi-line reply whose last line never came."""
+        lines, self._reply_lines, self._reply_broken = self._reply_lines, [], False
+        if lines:
+            self._reply(lines[0][:3], b"\r\n".join(lines) + b"\r\n", self._reply_at, False)
+
+    # --- replies
+
+    def _reply(self, code: bytes, block: bytes, at: int, whole: bool) -> None:
+        """One reply; `whole` is False when lines of it may be missing."""
+        facts = self.facts
+        facts.n_replies += 1
+        self._fresh = True
+        self._fresh_skip = len(self._rest[CLIENT])
+        pending = self._pending
+        if not pending:
+            self._unpaired(code, block, at, whole)
+            return
+        verb, command_at, extra = pending[0]
+        only = _ONLY_FOR.get(code)
+        if only is not None:
+            if verb not in only:
+                if not self._skip_to(only.__contains__):
+                    self._unpaired(code, block, at, whole)
+                    return
+                verb, command_at, extra = pending[0]
+        elif verb in _NEVER_250 and code == b"250":
+            if not self._make_fit(verb):
+                self._unpaired(code, block, at, whole)
+                return
+            if not pending:
+                self._unpaired(code, block, at, whole)
+                return
+            verb, command_at, extra = pending[0]
+        if code != b"334":
+            pending.popleft()
+        if code[0] < 52:  # 2xx and 3xx
+            if facts.accepted_clear_command is None and verb not in _NO_CLEAR_COMMAND:
+                facts.accepted_clear_command, facts.accepted_clear_code = verb, code.decode()
+        elif facts.encryption_required_code is None and verb not in _TLS_VERBS and asks_for_tls(code, block):
+            facts.encryption_required_code = code.decode()
+        handler = _ON_REPLY.get(verb)
+        if handler is not None:
+            handler(self, code, block, at, whole, extra)
+
+    def _skip_to(self, fits: Callable[[str], bool]) -> bool:
+        """Drop commands whose answers are missing, up to the first that fits; False and nothing dropped when none does."""
+        pending = self._pending
+        for index, entry in enumerate(pending):
+            if fits(entry[0]):
+                for _ in range(index):
+                    self._drop(pending.popleft())
+                return True
+        return False
+
+    def _make_fit(self, verb: str) -> bool:
+        """A 250 came for a command that never gets one: its own answer was lost. False when the 250 belongs to nothing."""
+        pending = self._pending
+        if self._skip_to(lambda one: one not in _NEVER_250):
+            return True
+        if verb == "DATA" and self.bulk[CLIENT] == self.content:  # 354 was lost, the content passes already
+            pending.popleft()
+            return bool(pending)
+        if verb in _TLS_VERBS:
+            if self._waiting and self._held[CLIENT] and looks_like_tls(self._held[CLIENT]) is False:  # the client went on in clear
+                pending.popleft()
+                self._release_client()
+                return bool(pending)
+            return True  # an odd server's refusal
+        return False
+
+    def _drop(self, entry: Pending) -> None:
+        """A command that will get no answer."""
+        if entry[0] == "AUTH":
+            self._login_over(entry[2], "unknown", None, None)
+
+    def _forget_pending(self) -> None:
+        while self._pending:
+            self._drop(self._pending.popleft())
+
+    def _unpaired(self, code: bytes, block: bytes, at: int, whole: bool) -> None:
+        """A reply to nothing that was seen: one-sided captures, late starts, losses, time-outs."""
+        facts = self.facts
+        consumer = self.bulk[CLIENT]
+        self._last_unpaired = code
+        if consumer == self.content:
+            if code[:1] != b"3":
+                self.reply_in_content(code)
+        elif code == b"354":
+            if consumer is None and (self._client_damaged or not facts.n_commands):
+                self.start_content()
+                self._skipping[CLIENT] = False
+        elif code == b"334":
+            if self._client_damaged and self._exchange is None and _PROMPT.match(decode_base64(block[4:].strip()) or b""):
+                exchange = self._exchange = Exchange(self.protocol, "LOGIN", -1)  # its AUTH line was lost; the prompt says what comes next
+                exchange.lost()
+                exchange.server(block[4:].strip())
+                self._pending.append(("AUTH", 0, exchange))
+                self._state = TOKENS
+        elif code == b"220":
+            if facts.greeting is None and not facts.n_commands and facts.capabilities is None:
+                self._on_connect(code, block, at, whole, None)
+        elif code == b"250" and facts.capabilities is None and b"\n250" in block and read_ehlo(block).n_known:
+            self._take_list(block, at, whole)
+
+    def _on_connect(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        facts = self.facts
+        if facts.greeting is None:
+            line = block[:block.find(b"\r")] if b"\r" in block else block
+            facts.greeting, facts.greeting_code, facts.greeting_at = line.decode("utf-8", "replace")[:200], code.decode(), at
+
+    def _on_hello(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        verb, message = extra
+        facts = self.facts
+        if code[:1] != b"2":
+            self._hello_refused = True
+            if verb == "EHLO":
+                facts.ehlo_reject_code = code.decode()
+            return
+        facts.hello_verb = verb
+        if message is not None and message is self._message:
+            self.reset_transaction()
+        if verb != "HELO":
+            self._take_list(block, at, whole)
+
+    def _take_list(self, block: bytes, at: int, whole: bool) -> None:
+        facts = self.facts
+        if facts.starttls_accepted:  # decrypted in place, or a downgrade: the lists that count came before
+            return
+        if not whole and block[4:].split(None, 1)[:1] and block[4:].split(None, 1)[0].decode("latin-1").upper() in KNOWN_KEYWORDS:
+            block, at = b"250-\r\n" + block, at - 6  # the first line was lost, this is a keyword
+        found = read_ehlo(block)
+        facts.capabilities, facts.capabilities_complete, facts.capabilities_at = found.capabilities, whole, at
+        facts.masked_tokens = found.masked
+        if found.starttls_place >= 0:
+            facts.starttls_offered, facts.starttls_offered_at = True, at + found.starttls_place
+        elif whole and facts.starttls_offered is None:
+            facts.starttls_offered = False
+        if found.auth_place >= 0:
+            facts.auth_mechanisms, facts.auth_mechanisms_at = found.auth_mechanisms, at + found.auth_place
+        if found.requiretls_place >= 0:
+            self._note_requiretls("ehlo", at + found.requiretls_place)
+
+    def _note_requiretls(self, where: str, at: int) -> None:
+        facts = self.facts
+        if not facts.requiretls:
+            facts.requiretls_at = at
+        if where not in facts.requiretls:
+            facts.requiretls += (where,)
+
+    def _on_starttls(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        self.starttls_answered(code == b"220", code.decode(), block[4:].partition(b"\r")[0].decode("utf-8", "replace").strip(), at)
+
+    def _on_auth(self, code: bytes, block: bytes, at: int, whole: bool, exchange: Exchange) -> None:
+        if code == b"334":
+            exchange.server(block[4:].partition(b"\r")[0])
+            if exchange is self._exchange and self.bulk[CLIENT] is None:
+                self._state = TOKENS
+                self._skipping[CLIENT] = False
+            return
+        result, reason = AUTH_RESULTS.get(code, (None, None))
+        if exchange.cancelled and code[:1] == b"5":
+            reason = "cancelled"
+        if result is None:
+            result = "success" if code[:1] == b"2" else "unknown" if code[:1] == b"4" else "failed"
+            reason = reason or ("temporary" if code[:1] == b"4" else "refused" if result == "failed" else None)
+        self._login_over(exchange, result, reason, code.decode())
+
+    def _login_over(self, exchange: Exchange, result: str, reason: str | None, code: str | None) -> None:
+        if exchange is self._exchange:
+            self._exchange = None
+            if self._state == TOKENS:
+                self._state = COMMAND
+        if len(self.facts.logins) < MAX_LOGINS and exchange.at >= 0:
+            self.facts.logins.append(exchange.finish(result, reason, code))
+
+    def _on_mail(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        message, before = extra
+        if message is None:
+            return
+        message.mail_from_reply = int(code)
+        if code == b"503" and before is not None and before.mail_from_reply == 250 and message is self._message:  # nested MAIL: the first one stands
+            before.rcpt_to += message.rcpt_to
+            self._message = before
+            if self.facts.messages and self.facts.messages[-1] is message:
+                self.facts.messages.pop()
+
+    def _on_rcpt(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        if extra is not None and code[0] == 50:
+            message, address = extra
+            message.rcpt_accepted.append(address)
+
+    def _on_data(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        if self.bulk[CLIENT] == self.after_data:
+            if code == b"354":
+                self.start_content()
+            else:
+                self._state = COMMAND
+                self.bulk[CLIENT] = None
+        elif code != b"354":  # content was sent without waiting, and refused
+            if self.bulk[CLIENT] == self.content:
+                self._early_reply = code
+                self._fresh = False
+            elif self._pending and self._pending[0][0] == "END":
+                self._on_end(code, block, at, whole, self._pending.popleft()[2])
+
+    def _on_end(self, code: bytes, block: bytes, at: int, whole: bool, message: Message | None) -> None:
+        if message is None:
+            return
+        if code == b"353":  # PRDR: an answer for each recipient, then the final one
+            self._pending.extendleft([("END", 0, message)] + [("PRDR", 0, None)] * len(message.rcpt_accepted))
+        elif not message.accepted:  # LMTP answers once for each recipient; one acceptance is delivery
+            message.reply_code, message.accepted = code.decode(), code[0] == 50
+
+    def _on_bdat(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        message, last = extra
+        if message is not None and message.accepted is None and (last or code[0] != 50):
+            message.reply_code, message.accepted = code.decode(), code[0] == 50
+
+    def _on_exchange50(self, code: bytes, block: bytes, at: int, whole: bool, size: int) -> None:
+        if code == b"354" and size:
+            self._pending.appendleft(("?", 0, None))
+            self._chunk_left, self._chunk_last = size, False
+            self.bulk[CLIENT] = self.skip_chunk
+
+    def _on_turn(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
+        if code[0] == 50:
+            self.anomaly("roles-turned", SERVER, at, "the sides changed roles; what follows was not read")
+            self.bulk[CLIENT] = self.bulk[SERVER] = _swallow
+
+    # --- commands
+
+    def _command(self, line: bytes, at: int) -> None:
+        if self._replies_lost:  # the client goes on: what it sent before the loss was answered
+            self._replies_lost = False
+            self._forget_pending()
+        self._fresh = False
+        space = line.find(b" ")
+        word = line if space < 0 else line[:space]
+        entry = _COMMANDS.get(word)
+        if entry is None:
+            entry = self._unusual_command(line, word, at)
+            if entry is None:
+                return
+        verb, handler = entry
+        facts = self.facts
+        facts.n_commands += 1
+        if facts.first_clear_command is None and verb not in _NO_CLEAR_COMMAND:
+            facts.first_clear_command, facts.first_clear_command_at = verb, at
+        if len(self._pending) >= MAX_PENDING:
+            self._drop(self._pending.popleft())
+        handler(self, verb, line, at)
+
+    def _unusual_command(self, line: bytes, word: bytes, at: int) -> tuple[str, Callable] | None:
+        """Lower case, tabs, no blank behind the verb; None and counted when it is no command that we know."""
+        word = word.upper().strip()
+        entry = _COMMANDS.get(word)
+        if entry is None:
+            match = _LOOSE_WORD.match(line)
+            entry = _COMMANDS.get(match[0].upper()) if match else None
+        if entry is not None:
+            return entry
+        if word == b"PROXY" and not self.facts.n_commands and self.facts.tunnel is None:
+            self._proxy(line)
+        elif word:
+            self.facts.n_commands += 1
+            if len(self._pending) < MAX_PENDING:
+                self._pending.append(("?", at, None))
+            kind = "letters" if word.isalpha() else "printable" if word.isascii() and word.decode("ascii").isprintable() else "binary"
+            kind = "one letter repeated" if len(word) > 3 and word == word[:1] * len(word) else kind
+            self.anomaly("unknown-command", CLIENT, at, f"{len(word)} characters, {kind}")
+        return None
+
+    def _proxy(self, line: bytes) -> None:
+        """`PROXY TCP4 source destination source-port destination-port` (PROXY protocol version 1, §2.1)."""
+        words = line[:107].decode("latin-1").split()
+        self.facts.tunnel = "proxy-protocol"
+        self.facts.identity["proxy"] = " ".join(words[1:])
+        if len(words) == 6:
+            self.facts.tunnel_target = f"{words[3]}:{words[5]}"
+
+    def _cmd_plain(self, verb: str, line: bytes, at: int) -> None:
+        self._pending.append((verb, at, None))
+
+    def _cmd_hello(self, verb: str, line: bytes, at: int) -> None:
+        facts = self.facts
+        facts.client_name = line[5:].strip().decode("utf-8", "replace")[:MAX_NAME] or facts.client_name
+        self._hello, self._hello_refused = verb, False
+        if verb == "LHLO":
+            facts.protocol = self.protocol = "lmtp"
+        self._pending.append(("EHLO", at, (verb, self._message)))
+
+    def _cmd_mail(self, verb: str, line: bytes, at: int) -> None:
+        text = line[4:].lstrip()
+        before, message = self._message, None
+        if text[:4].upper() == b"FROM":
+            address, parameters = read_path(text[4:].lstrip(b" :\t"))
+            message = self.new_message(at)
+            message.mail_from = address
+            if parameters:
+                self._mail_parameters(parameters, message, at)
+        self._pending.append(("MAIL", at, (message, before)))
+
+    def _mail_parameters(self, parameters: bytes, message: Message, at: int) -> None:
+        for word in parameters.split():
+            name = word[:10].upper()
+            if name == b"REQUIRETLS" and len(word) == 10:  # RFC 8689 §4
+                message.requiretls = True
+                self._note_requiretls("mail", at)
+            elif name[:5] == b"AUTH=" and word[5:] != b"<>":  # RFC 4954 §5
+                self.facts.identity["mail-auth"] = word[5:].decode("latin-1")[:MAX_NAME]
+
+    def _cmd_rcpt(self, verb: str, line: bytes, at: int) -> None:
+        text = line[4:].lstrip()
+        message = self._message
+        extra = None
+        if text[:2].upper() == b"TO":
+            if message is None and self._client_damaged:
+                message = self.new_message(at)
+            if message is not None and len(message.rcpt_to) < MAX_RECIPIENTS:
+                address = read_path(text[2:].lstrip(b" :\t"))[0]
+                message.rcpt_to.append(address)
+                extra = (message, address)
+        self._pending.append(("RCPT", at, extra))
+
+    def _cmd_data(self, verb: str, line: bytes, at: int) -> None:
+        self._pending.append(("DATA", at, None))
+        self.close_chunks()
+        self._state = AHEAD
+        self._headless = False
+        self.bulk[CLIENT] = self.after_data
+
+    def _cmd_bdat(self, verb: str, line: bytes, at: int) -> None:
+        words = line.split()
+        size = int(words[1]) if len(words) > 1 and words[1].isdigit() and len(words[1]) <= 12 else -1
+        if size < 0:
+            self._pending.append(("?", at, None))
+            return
+        last = len(words) > 2 and words[2].upper() == b"LAST"
+        message = self._message
+        if message is None and (size or self._client_damaged):
+            message = self.new_message(at)
+        self._pending.append(("BDAT", at, (message, last)))
+        self._chunk_left, self._chunk_last = size, last
+        if size:
+            self.bulk[CLIENT] = self.chunk
+        elif last:
+            self.end_chunks()
+
+    def _cmd_rset(self, verb: str, line: bytes, at: int) -> None:
+        self.reset_transaction()
+        self._pending.append(("RSET", at, None))
+
+    def _cmd_auth(self, verb: str, line: bytes, at: int) -> None:
+        words = line.split(None, 2)
+        if len(words) < 2:
+            self._pending.append(("?", at, None))
+            return
+        self._auth_tried = True
+        exchange = self._exchange = Exchange(self.protocol, words[1].decode("latin-1").upper(), at)
+        if len(words) > 2:
+            exchange.client(words[2], at, initial=True)
+        self._pending.append(("AUTH", at, exchange))
+        self._state = TOKENS
+
+    def _cmd_starttls(self, verb: str, line: bytes, at: int) -> None:
+        self._pending.append((verb, at, None))
+        self.starttls_requested(verb, at)
+
+    def _cmd_identity(self, verb: str, line: bytes, at: int) -> None:
+        self.facts.identity[verb.lower()] = line.partition(b" ")[2].decode("utf-8", "replace")[:512]
+        self._pending.append((verb, at, None))
+
+    def _cmd_exchange50(self, verb: str, line: bytes, at: int) -> None:
+        words = line.split()
+        size = int(words[1]) if len(words) > 1 and words[1].isdigit() and len(words[1]) <= 9 else 0
+        self._pending.append(("XEXCH50", at, size))
+
+    def _token_line(self, line: bytes, at: int) -> None:
+        """State TOKENS: the client's answer, unless it is a command beyond doubt (it gave up, or did not wait)."""
+        if (b" " in line or len(line) <= 8) and len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line):
+            self._state = COMMAND
+            self._command(line, at)
+            return
+        exchange = self._exchange
+        exchange.client(line, at)
+        if exchange.at < 0:
+            exchange.at = at
+
+    def _unknown_line(self, line: bytes, at: int) -> None:
+        """State UNKNOWN: believe a strict command where it cannot well be message text (module docstring)."""
+        fresh, self._fresh = self._fresh, False
+        strict = len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line) is not None
+        candidate, self._candidate = self._candidate, None
+        if strict and fresh:
+            self._state = COMMAND
+            self._forget_pending()
+            self._command(line, at)
+        elif self.facts.n_replies:
+            return
+        elif line == b".":
+            self._state = COMMAND
+        elif strict and candidate is not None and candidate[0][:4].upper() not in (b"DATA", b"BDAT", b"AUTH"):
+            self._state = COMMAND
+            self._command(*candidate)
+            self.client_line(line, at)
+        elif strict:
+            self._candidate = (line, at)
+
+    # --- damage and the end
+
+    def lost(self, side: int, length: int, at: int) -> None:
+        if self._exchange is not None:
+            self._exchange.lost()
+        if side == SERVER:
+            self._replies_lost = self._reply_broken = True
+            self._fresh = True
+            return
+        self._client_damaged = True
+        if self.bulk[CLIENT] is not None:
+            self.lost_in_bulk(length)
+        elif self._state == COMMAND:
+            self._state = UNKNOWN
+            self._fresh = False
+
+    def ended(self) -> None:
+        facts = self.facts
+        if self._reply_lines:
+            self._cut_reply()
+        self.content_cut_off()
+        self._forget_pending()
+        if facts.hello_verb is None and self._hello is not None and not self._hello_refused:
+            facts.hello_verb = self._hello
+        if facts.starttls_requested is None and facts.n_commands and not self._client_damaged and not facts.tls_started:
+            facts.starttls_requested = False
+
+
+def _swallow(data: bytes, pos: int, at: int) -> int:
+    return len(data) - pos
+
+
+_COMMANDS: dict[bytes, tuple[str, Callable]] = {
+    verb.encode(): (verb, handler) for handler, verbs in (
+        (SmtpParser._cmd_hello, "EHLO HELO LHLO"), (SmtpParser._cmd_mail, "MAIL"), (SmtpParser._cmd_rcpt, "RCPT"), (SmtpParser._cmd_data, "DATA"),
+        (SmtpParser._cmd_bdat, "BDAT"), (SmtpParser._cmd_rset, "RSET"), (SmtpParser._cmd_auth, "AUTH X-EXPS"), (SmtpParser._cmd_starttls, "STARTTLS X-ANONYMOUSTLS"),
+        (SmtpParser._cmd_identity, "XCLIENT XFORWARD"), (SmtpParser._cmd_exchange50, "XEXCH50"),
+        (SmtpParser._cmd_plain, "NOOP QUIT HELP VRFY EXPN ETRN TURN ATRN BURL")) for verb in verbs.split()}
+
+_ON_REPLY: dict[str, Callable] = {
+    "CONNECT": SmtpParser._on_connect, "EHLO": SmtpParser._on_hello, "STARTTLS": SmtpParser._on_starttls, "X-ANONYMOUSTLS": SmtpParser._on_starttls,
+    "AUTH": SmtpParser._on_auth, "MAIL": SmtpParser._on_mail, "RCPT": SmtpParser._on_rcpt, "DATA": SmtpParser._on_data, "END": SmtpParser._on_end,
+    "BDAT": SmtpParser._on_bdat, "XEXCH50": SmtpParser._on_exchange50, "TURN": SmtpParser._on_turn, "ATRN": SmtpParser._on_turn,
+}

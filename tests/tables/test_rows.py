@@ -1,0 +1,244 @@
+"""Rows of hand-made sessions, byte for byte."""
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import shutil
+import struct
+import subprocess
+import time
+
+import pytest
+
+from pcapsec.records import SERVER, Facts, Login, TlsHandshake
+from pcapsec.secret import Fingerprints, Secret
+from pcapsec.tables import schema
+from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state
+from tests import sessions as made
+
+KEY = b"k" * 32
+
+
+def rows_of(*sessions, text=True, **options):
+    rows = Rows(text=text, fingerprints=Fingerprints(KEY), **options)
+    for session in sessions:
+        rows.session(session)
+    return rows
+
+
+def test_a_submission_as_csv():
+    rows = rows_of(made.submission())
+    ends = "0000000000000000,192.0.2.7,40000,198.51.100.25,587"
+    community = base64.b64encode(hashlib.sha1(bytes.fromhex("0000 c0000207 c6336419 06 00 9c40 024b")).digest()).decode()
+    watch = f"ip.addr == 192.0.2.7 && ip.addr == 198.51.100.25 && tcp.port == 40000 && tcp.port == 587 && frame.number in {{1..20}},1:{community}"
+    plain = "PS101-" + hashlib.sha1(b"192.0.2.7\n198.51.100.25\n587\nPLAIN\nalice@example.com\nPLAIN").hexdigest()[:16]
+    unused = "PS204-" + hashlib.sha1(b"192.0.2.7\n198.51.100.25\n587\n\nNone\nNone").hexdigest()[:16]
+    assert rows.rows["findings"] == [
+        '00000000000000aa,PS101,smtp-auth-plain,Password of alice@example.com sent in clear,critical,high,credential,PLAIN,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
+        + ends + ',smtp,submission,mail.example.com,alice@example.com,PLAIN,success,"{""initial_response"":true,""reply_code"":""235""}",require TLS before AUTH,'
+        '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,client,20,' + watch + "\n"
+        '00000000000000bb,PS204,starttls-offered-unused,"STARTTLS offered, not used",high,medium,cleartext,,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
+        + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,client,20,' + watch + "\n"]
+    assert rows.rows["sessions"] == [
+        ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,syn,,,,full,,,,"
+        'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,"[""PLAIN""]",'
+        '"[""alice@example.com""]",1,1,0,false,9,8,700,300,0,0,0,0,exposed,critical,2,' + watch + "\n"]
+    assert rows.rows["credentials"] == [
+        "2024-05-01T08:00:00.000020000Z,monday.pcap,10," + ends + ",smtp,mail.example.com,PLAIN,alice@example.com,,,password,success,,235,"
+        + Fingerprints(KEY).of(Secret(made.PASSWORD)) + ",12+\n"]
+    assert rows.rows["messages"] == [
+        "2024-05-01T08:00:00.000200000Z,monday.pcap,12," + ends + ',smtp,submitted,alice@example.com,"[""bob@example.org"",""eve@example.net""]",250,true,<1@example.com>,'
+        '512,true,none,text/plain,example.com,"[""example.org""]",5,,0,\n']
+    assert rows.rows["anomalies"] == ["2024-05-01T08:00:00.000007000Z,monday.pcap,10," + ends + ",smtp,line-too-long,server,7,600 bytes\n"]
+    assert rows.rows["assessments"] == [
+        "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS204,fail,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"]
+    assert rows.rows["tls"] == rows.rows["hops"] == rows.rows["rpc"] == rows.rows["http"] == []
+    assert rows.times["findings"] == [made.T0 + 20_000] and rows.times["sessions"] == [made.T0]
+    assert rows.size == sum(len(text) for texts in rows.rows.values() for text in texts)
+
+
+def test_tls_as_csv():
+    rows = rows_of(made.imaps())
+    assert rows.rows["tls"] == [
+        "2024-05-01T08:00:00.000000000Z,monday.pcap,10,00000000000000t,2001:db8::7,40000,2001:db8::25,993,".replace("00000000000000t", "000000000000000t")
+        + 'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,imap.example.com,imap,,,true,,,,,,,,,,,,\n']
+    assert rows.rows["assessments"] == rows.rows["findings"] == []
+    values = dict(zip((c.name for c in schema.columns("sessions")), rows_of(made.imaps(), text=False).rows["sessions"][0]))
+    assert {name: values[name] for name in ("tls_version", "tls_sni", "starttls_state", "auth_mechanisms", "capabilities", "server_name", "principals")} == {
+        "tls_version": "TLSv1.3", "tls_sni": "imap.example.com", "starttls_state": None, "auth_mechanisms": None, "capabilities": None,
+        "server_name": "imap.example.com", "principals": ()}
+
+
+def test_a_handshake_that_said_nothing_has_no_row():
+    assert rows_of(made.imaps(tls=TlsHandshake())).rows["tls"] == []
+    assert rows_of(made.imaps(tls=None)).rows["tls"] == []
+    assert len(rows_of(made.imaps(tls=TlsHandshake(server_hello_at=3))).rows["tls"]) == 1
+
+
+def test_text_and_tuples_hold_the_same_columns():
+    one, two = rows_of(made.submission(), made.imaps()), rows_of(made.submission(), made.imaps(), text=False)
+    for table in schema.TABLES:
+        for row in two.rows[table]:
+            assert len(row) == len(schema.columns(table))
+        assert "".join(one.rows[table]).count("\n") == len(two.rows[table])
+
+
+def test_the_secret_only_when_revealed():
+    hidden, shown = rows_of(made.submission()), rows_of(made.submission(), reveal=True)
+    assert "S3cret" not in repr(hidden.rows)
+    assert shown.rows["credentials"][0].endswith(',12+,"S3cret,pass\\xff"\n')
+    assert rows_of(made.submission(), reveal=True, text=False).rows["credentials"][0][-1] == "S3cret,pass\udcff"
+
+
+def test_logins_without_a_secret():
+    session = made.submission()
+    session.facts.logins = [Login(protocol="smtp", mechanism="PLAIN", at=0), Login(protocol="smtp", mechanism="LOGIN", at=0, principal="bob", secret=Secret(b""))]
+    rows = rows_of(session, reveal=True, text=False)
+    names = [c.name for c in schema.columns("credentials", True)]
+    one, two = (dict(zip(names, row)) for row in rows.rows["credentials"])
+    assert (one["principal"], one["exposure"], one["secret_fp"], one["secret_length"], one["secret"]) == (None, "none", None, None, None)
+    assert (two["secret_length"], two["secret"], len(two["secret_fp"])) == ("0", "", 16)
+    assert dict(zip([c.name for c in schema.columns("sessions")], rows.rows["sessions"][0]))["principals"] == ("bob",)
+
+
+def test_equal_secrets_have_equal_fingerprints_within_a_run_only():
+    fingerprints = Fingerprints()
+    rows = Rows(text=False, fingerprints=fingerprints)
+    rows.session(made.submission(0)), rows.session(made.submission(1))
+    at = [c.name for c in schema.columns("credentials")].index("secret_fp")
+    one, two = (row[at] for row in rows.rows["credentials"])
+    other = Rows(text=False)
+    other.session(made.submission(0))
+    assert one == two != other.rows["credentials"][0][at]
+
+
+def test_hostile_values_stay_in_their_cells():
+    session = made.submission(capture="=cmd,\n.pcap")
+    session.facts.greeting = "=1+1\x1b[31m,\"x\""
+    session.facts.logins[0].principal = "+a\r\nb"
+    session.findings[0].title = "a,b\n"
+    rows = rows_of(session)
+    for table, texts in rows.rows.items():
+        for row in csv.reader("".join(texts).splitlines()):
+            assert len(row) == len(schema.columns(table)), table
+            assert all(text.isprintable() and text[:1] not in ("=", "+", "-", "@") for text in row)
+
+
+def test_findings_alone():
+    rows = rows_of(made.submission(), made.imaps(), wanted=("findings",))
+    assert {table for table, texts in rows.rows.items() if texts} == {"findings"}
+    assert rows.rows["findings"] == rows_of(made.submission()).rows["findings"]
+
+
+def test_findings_of_a_capture_have_no_conversation():
+    rows = Rows(text=False)
+    rows.capture_findings([made.drops()])
+    values = dict(zip((c.name for c in schema.columns("findings")), rows.rows["findings"][0]))
+    assert {name for name, value in values.items() if value is None} == {
+        "session_id", "client_ip", "client_port", "server_ip", "server_port", "protocol", "service", "server_name", "principal", "mechanism", "auth_result", "variant",
+        "because_of", "severity_reason", "direction", "evidence_offset", "display_filter", "community_id"}
+    assert (values["capture"], values["frame"], values["time"]) == ("monday.pcap", 1, made.T0)
+    nowhere = made.drops()
+    nowhere.frame = nowhere.ts_ns = 0
+    nowhere.capture = ""
+    rows.capture_findings([nowhere])
+    assert rows.times["findings"] == [made.T0, UNKNOWN_TIME]
+    text = Rows(text=True)
+    text.capture_findings([made.drops()])
+    assert text.rows["findings"][0].count(",") >= len(schema.columns("findings")) - 1
+
+
+def test_group_id_is_equal_for_repeats_and_differs_otherwise():
+    rows = rows_of(made.submission(0), made.submission(1), made.submission(2, server_ip="198.51.100.26"), text=False)
+    at = [c.name for c in schema.columns("findings")].index("group_id")
+    groups = [row[at] for row in rows.rows["findings"]]
+    assert groups[:2] == groups[2:4]
+    assert len(set(groups)) == 4
+
+
+def test_all_assessments_when_asked_for():
+    session = made.submission(assessments=(("PS101", "fail", ""), ("PS103", "pass", ""), ("PS201", "not_observable", "gap"), ("PS110", "not_applicable", "")))
+    assert rows_of(session).rows["assessments"] == [
+        "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS103,pass,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"
+        "0000000000000000,PS110,not_applicable,,monday.pcap,1\n"]
+
+
+def test_rule_summary_and_captures():
+    rows = rows_of(made.submission())
+    firsts = rows.firsts
+    rows.rule_summary(made.RULES, {"PS101": [1, 2, 3, 4]}, firsts)
+    rows.captures([made.capture(dropped=17, notes=["a,b"], snap_length=96), made.capture(name="empty.pcap", first_ns=None, last_ns=None, packets=0)])
+    assert rows.rows["rule_summary"] == [
+        "PS005,kernel-drops,0,0,0,0,,,\n",
+        "PS101,smtp-auth-plain,1,2,3,4,monday.pcap,10,0000000000000000\n",
+        "PS204,starttls-offered-unused,0,0,0,0,monday.pcap,10,0000000000000000\n"]
+    assert rows.rows["captures"] == [
+        'monday.pcap,pcap,,[1],96,100,50000,2024-05-01T08:00:00.000000000Z,2024-05-01T08:01:00.000000000Z,17,0,0,0,0,0,0,2,true,0,"[""a,b""]"\n',
+        "empty.pcap,pcap,,[1],,0,50000,,,,0,0,0,0,0,0,2,true,0,[]\n"]
+
+
+@pytest.mark.parametrize("ends, expected", [  # from the Community ID specification's reference values
+    (("128.232.110.120", 34855, "66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
+    (("66.35.250.204", 80, "128.232.110.120", 34855), "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
+])
+def test_community_id(ends, expected):
+    assert community_id(*ends) == expected
+
+
+@pytest.mark.parametrize("greeting, host", [
+    (None, None), ("", None), ("mail.example.com ESMTP Postfix", "mail.example.com"), ("220 MAIL.Example.com ESMTP", "mail.example.com"), ("220-mx1.example.com ready", "mx1.example.com"),
+    ("localhost ESMTP", None), ("+OK POP3 ready <1896.697170952@dbc.mtview.ca.us>", "dbc.mtview.ca.us"), ("* OK Dovecot ready.", None), ("OK [CAPABILITY IMAP4rev1] ready", None),
+    ("220 1.2.3.4 ESMTP", None), ("********", None),
+])
+def test_greeting_host(greeting, host):
+    assert greeting_host(greeting) == host
+
+
+@pytest.mark.parametrize("mode, protocol, known, established, state", [
+    ("none", "smtp", {}, None, "no_capability_seen"),
+    ("none", "smtp", {"starttls_offered": False}, None, "not_offered"),
+    ("none", "smtp", {"starttls_offered": True}, None, "offered"),
+    ("none", "smtp", {"starttls_offered": True, "starttls_requested": True}, None, "requested"),
+    ("none", "smtp", {"starttls_requested": True, "starttls_accepted": False}, None, "refused"),
+    ("none", "smtp", {"starttls_requested": True, "starttls_accepted": True}, None, "accepted"),
+    ("starttls", "smtp", {"starttls_accepted": True}, None, "tls_clienthello"),
+    ("starttls", "smtp", {"starttls_accepted": True}, False, "tls_failed"),
+    ("starttls", "smtp", {"starttls_accepted": True}, True, "tls_established"),
+    ("implicit", "tls", {}, True, None),
+    ("none", "unknown", {}, None, None),
+])
+def test_starttls_state(mode, protocol, known, established, state):
+    session = made.submission(tls_mode=mode, protocol=protocol)
+    assert starttls_state(session, Facts(**known), TlsHandshake(established=established)) == state
+
+
+def test_evidence_place_falls_back_to_the_first_frame():
+    session = made.submission()
+    session.findings[0].at = None
+    session.findings[1].side, session.findings[1].at = SERVER, 100
+    rows = rows_of(session, text=False)
+    at = [c.name for c in schema.columns("findings")].index("time")
+    assert [row[at:at + 3] for row in rows.rows["findings"]] == [(made.T0, "monday.pcap", 1), (made.T0 + 100_000, "monday.pcap", 11)]
+
+
+@pytest.mark.parametrize("session", [made.submission(), made.imaps(), made.imaps(last_frame=2)])
+def test_display_filters_are_valid(session, tmp_path):
+    tshark = shutil.which("tshark")
+    assert tshark, "tshark is needed to check display filters; the command that installs what tests need brings it"
+    empty = tmp_path / "empty.pcap"
+    empty.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+    text = display_filter(session)
+    assert (".." in text) == (session.last_frame >= session.frame)
+    result = subprocess.run([tshark, "-r", str(empty), "-Y", text], capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert subprocess.run([tshark, "-r", str(empty), "-Y", text + " && nonsense.field"], capture_output=True).returncode != 0
+
+
+def test_a_packet_full_of_logins_takes_linear_time():
+    session = made.submission()
+    session.findings = session.findings * 4000
+    begun = time.process_time()
+    rows = rows_of(session)
+    assert time.process_time() - begun < 2
+    assert "".join(rows.rows["findings"]).count("\n") == 8000
