@@ -2,6 +2,8 @@
 
 Conversations that lost no payload must be found exactly: digests over all their sessions, logins, messages and message sizes have to be equal. Of the others, each field
 whose bytes are in the capture counts as knowable: it is found, missed, or wrong. What stands in the tables and was never made is invented.
+
+    python benchmarks/checking.py DIR CAPTURE      compares tables that are already there; with a capture made with --list it names the conversations that differ
 """
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from traffic.truth import LOGIN_FIELDS, MESSAGE_FIELDS, MESSAGE_SIZE_FIELDS, SES
 MAIL_PROTOCOLS = ("smtp", "imap", "pop3", "nntp")
 IMPLICIT_PORTS = {"465": "smtp", "993": "imap", "995": "pop3", "563": "nntp"}
 MASK = 0xFFFFFFFFFFFFFFFF
-MAX_EXAMPLES = 8
+MAX_EXAMPLES = 20
 Key = tuple[str, str]  # client address and port: unique in a made capture
 
 
@@ -75,7 +77,7 @@ def _message(row: dict[str, str]) -> dict[str, Any]:
 
 
 class _Found:
-    """The tables, split into conversations that lost something and the rest."""
+    """The tables, split into the conversations of `gapped` and the rest."""
 
     def __init__(self, directory: Path, gapped: dict[Key, dict[str, Any]]):
         self.counts: Counter[str] = Counter()
@@ -139,11 +141,15 @@ class _Found:
         return turned if turned in gapped else None
 
 
+def _listed(path: Path) -> dict[Key, dict[str, Any]]:
+    with open(path) as lines:
+        return {(one["client_ip"], str(one["client_port"])): one for one in map(json.loads, lines)}
+
+
 def check(directory: Path, capture: Path) -> Report:
     """Compare the CSV tables of `pcapsec analyze -o directory capture` with the truth beside the capture."""
     truth = json.loads(capture.with_suffix(".json").read_text())
-    with open(capture.with_name(truth["mail"]["gapped"]["file"])) as lines:
-        gapped = {(one["client_ip"], str(one["client_port"])): one for one in map(json.loads, lines)}
+    gapped = _listed(capture.with_name(truth["mail"]["gapped"]["file"]))
     report, found, certain = Report(), _Found(directory, gapped), truth["mail"]["certain"]
     captures = list(_rows(directory, "captures", ["packets", "bytes", "duplicate_frames", "internal_errors"]))
     report.same("frames", truth["frames"], sum(int(row["packets"]) for row in captures))
@@ -161,12 +167,19 @@ def check(directory: Path, capture: Path) -> Report:
     doubled = truth["duplicated_frames"]
     report.lines.append(Line("duplicate frames (made: mail with payload, all)", [doubled["mail"]["with_payload"], sum(doubled["all"].values())],
                              sum(int(row["duplicate_frames"] or 0) for row in captures), None))
-    _check_gapped(report, found, gapped)
+    _check_conversations(report, found, gapped, "gapped conversations", 0.98)
     return report
 
 
-def _check_gapped(report: Report, found: _Found, gapped: dict[Key, dict[str, Any]]) -> None:
-    """Conversations that lost bytes: knowable fields found, missed, wrong; rows that nothing made explains."""
+def differences(directory: Path, capture: Path) -> Report:
+    """The same for every single mail conversation; needs a capture made with --list."""
+    report, listed = Report(), _listed(capture.with_name(capture.stem + ".conversations.jsonl"))
+    _check_conversations(report, _Found(directory, listed), listed, "conversations that lost nothing", 1.0)
+    return report
+
+
+def _check_conversations(report: Report, found: _Found, gapped: dict[Key, dict[str, Any]], title: str, least: float) -> None:
+    """One conversation after the other: knowable fields found, missed, wrong; rows that nothing made explains."""
     score: Counter[str] = Counter()
     for key, one in gapped.items():
         where = f"{one['client_ip']}:{one['client_port']} {one['kind']} lost {one['lost']}"
@@ -177,6 +190,9 @@ def _check_gapped(report: Report, found: _Found, gapped: dict[Key, dict[str, Any
             score["sessions missed" if not sessions else "sessions torn"] += 1
             report.example(f"{where}: {len(sessions)} session rows")
         session = sessions[0] if sessions else defaultdict(str)
+        if sessions and not any(fact["unknowable"] for fact in one["facts"]):
+            for name in ("protocol", "tls_mode"):
+                _count(report, score, where, f"session {name}", one[name], session[name], session[name] == "unknown")
         logins, messages = list(found.logins.get(key, ())), list(found.messages.get(key, ()))
         for fact in one["facts"]:
             if fact["kind"] == "login":
@@ -198,9 +214,9 @@ def _check_gapped(report: Report, found: _Found, gapped: dict[Key, dict[str, Any
     knowable = score["fields found"] + score["fields missed"] + score["fields wrong"]
     share = score["fields found"] / knowable if knowable else 1.0
     invented = score["login rows invented"] + score["message rows invented"] + score["fields wrong"]
-    report.lines.append(Line("gapped conversations: sessions found", len(gapped), dict(sorted(score.items())), score["sessions missed"] == 0 and score["sessions torn"] == 0))
-    report.lines.append(Line("gapped conversations: knowable fields found", ">= 98 %", f"{share:.2%} of {knowable}", share >= 0.98))
-    report.lines.append(Line("gapped conversations: invented or wrong", 0, invented, invented == 0))
+    report.lines.append(Line(f"{title}: sessions found", len(gapped), dict(sorted(score.items())), score["sessions missed"] == 0 and score["sessions torn"] == 0))
+    report.lines.append(Line(f"{title}: knowable fields found", f">= {least:.0%}", f"{share:.2%} of {knowable}", share >= least))
+    report.lines.append(Line(f"{title}: invented or wrong", 0, invented, invented == 0))
 
 
 def _match(report: Report, score: Counter[str], where: str, fact: dict[str, Any], rows: list[dict[str, Any]], fields: tuple[str, ...]) -> None:
@@ -223,3 +239,28 @@ def _count(report: Report, score: Counter[str], where: str, what: str, made: Any
         return
     score["fields missed" if nothing else "fields wrong"] += 1
     report.example(f"{where}: {what} is {seen!r}, made {made!r}")
+
+
+def main() -> None:
+    import sys
+
+    directory, capture = Path(sys.argv[1]), Path(sys.argv[2])
+    report = check(directory, capture)
+    if capture.with_name(capture.stem + ".conversations.jsonl").exists():
+        single = differences(directory, capture)
+        report.lines += single.lines
+        report.examples += single.examples
+    show(report)
+    sys.exit(not report.right)
+
+
+def show(report: Report) -> None:
+    """Print a report, indented."""
+    for line in report.lines:
+        print(f"  {'    ' if line.right is None else 'ok  ' if line.right else 'BAD '}{line.what}: {line.found}" + ("" if line.right else f"   made: {line.expected}"))
+    for example in report.examples:
+        print(f"      {example}")
+
+
+if __name__ == "__main__":
+    main()

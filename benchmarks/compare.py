@@ -124,10 +124,7 @@ def main() -> int:
             checked = checking.check(given.dir / "out" / f"{name.replace(' ', '')}-{given.kind}-{size}", capture_path(given.dir, given.kind, size, given.seed))
             checks[f"{name} {size}"] = asdict(checked)
             print(f"\ntables of {name} on {given.kind} {size} against what was made: {'PASS' if checked.right else 'SHORT'}")
-            for line in checked.lines:
-                print(f"  {'    ' if line.right is None else 'ok  ' if line.right else 'BAD '}{line.what}: {line.found}" + ("" if line.right else f"   made: {line.expected}"))
-            for example in checked.examples:
-                print(f"      {example}")
+            checking.show(checked)
     if given.json:
         given.json.write_text(json.dumps({
             "kind": given.kind, "seed": given.seed, "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},

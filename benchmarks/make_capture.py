@@ -97,14 +97,14 @@ def build(kind: str, size: int, seed: int, rates: Rates) -> tuple[Library, np.nd
     return library, np.concatenate([weights, rest])
 
 
-def make(kind: str, path: Path, size: int, seed: int = 1, nanoseconds: bool = False, rates: Rates = Rates()) -> dict:
+def make(kind: str, path: Path, size: int, seed: int = 1, nanoseconds: bool = False, rates: Rates = Rates(), listing: bool = False) -> dict:
     """Write the capture and its truth; returns the truth."""
     begun = time.perf_counter()
     library, weights = build(kind, size, seed, rates)
     player = Player(library, weights, size, seed, rates, nanoseconds)
     gapped_path = path.with_name(path.stem + ".gapped.jsonl")
-    with open(path, "wb", buffering=0) as out, open(gapped_path, "w") as gapped:
-        truth = Truth(library, gapped)
+    with open(path, "wb", buffering=0) as out, open(gapped_path, "w") as gapped, open(path.with_name(path.stem + ".conversations.jsonl") if listing else os.devnull, "w") as listed:
+        truth = Truth(library, gapped, listing=listed if listing else None)
         player.run(out, truth)
     summary = truth.summary(player, path, kind=kind, seed=seed, size_asked=size, nanoseconds=nanoseconds,
                             rates={"lost": rates.lost, "duplicated": rates.duplicated, "reordered": rates.reordered, "ipv6": rates.v6})
@@ -120,8 +120,9 @@ def main() -> None:
     parser.add_argument("--size", default="100M", help="bytes, with K, M or G (powers of 1024)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nanoseconds", action="store_true", help="write a nanosecond pcap")
+    parser.add_argument("--list", action="store_true", help="write every mail conversation and its facts to OUT.conversations.jsonl")
     given = parser.parse_args()
-    summary = make(given.kind, given.out, size_in_bytes(given.size), given.seed, given.nanoseconds)
+    summary = make(given.kind, given.out, size_in_bytes(given.size), given.seed, given.nanoseconds, listing=given.list)
     rate = summary["bytes"] / summary["seconds"] / 1e6
     print(f"{given.out}: {summary['bytes']:,} bytes, {summary['frames']:,} frames, {summary['flows']['total']:,} conversations "
           f"({summary['mail']['made']['conversations']['total']:,} mail), at most {summary['most_open_conversations']:,} open; {summary['seconds']:.1f} s, {rate:.0f} MB/s")

@@ -36,7 +36,7 @@ def submission(n: int = 0, **changes) -> Session:
     facts.messages.append(Message(protocol="smtp", direction="submitted", side=CLIENT, at=300, mail_from="x@example.com", has_content=False))
     facts.anomalies.append(Anomaly(code="line-too-long", side=SERVER, at=7, detail="600 bytes"))
     session = Session(
-        session_id=f"{n:016x}", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 5_000_000_123, frame=1, last_frame=20,
+        session_id=f"{n:08x}00000000", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 5_000_000_123, frame=1, last_frame=20,
         client_ip="192.0.2.7", client_port=40000 + n, server_ip="198.51.100.25", server_port=587, role_source="syn", facts=facts, protocol="smtp",
         service="submission", service_source="port", packets_client=9, packets_server=8, bytes_client=700, bytes_server=300, verdict="exposed",
         worst_severity="critical", not_observable=[("PS201", "gap")], locate=locate)
@@ -57,7 +57,7 @@ def imaps(n: int = 0, **changes) -> Session:
     tls = TlsHandshake(version="TLSv1.3", offered_versions=("TLSv1.3", "TLSv1.2"), cipher_suite="TLS_AES_128_GCM_SHA256", sni="imap.example.com", alpn="imap",
                        client_hello_at=0, server_hello_at=0, established=True, complete=True)
     session = Session(
-        session_id=f"{n:015x}t", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 1000, frame=5, last_frame=9,
+        session_id=f"{n:08x}7ffffff7", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 1000, frame=5, last_frame=9,
         client_ip="2001:db8::7", client_port=40000, server_ip="2001:db8::25", server_port=993, role_source="syn", facts=Facts(), tls=tls, protocol="tls",
         service="imaps", service_source="port", tls_mode="implicit", bytes_client=1000, bytes_server=5000, verdict="protected", locate=locate)
     for name, value in changes.items():

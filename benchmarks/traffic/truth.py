@@ -2,7 +2,8 @@
 
 OUT.json holds counts and digests. A digest is the sum, modulo 2**64, of the BLAKE2b hashes of all facts of a kind: equal sums mean equal multisets, whatever the
 number of facts and in whatever order they come. Facts of conversations that lost a frame with payload are not in `certain`; each such conversation has a line of its own in
-OUT.gapped.jsonl, with its facts and, per fact, the fields that nobody can know, because the bytes that carry them are missing.
+OUT.gapped.jsonl, with its facts and, per fact, the fields that nobody can know, because the bytes that carry them are missing. With --list all other mail
+conversations have such a line in OUT.conversations.jsonl, to find out what differs when a digest does.
 """
 from __future__ import annotations
 
@@ -74,11 +75,12 @@ class Truth:
     Args:
         library: the scripts.
         gapped: where lines about hit conversations go.
+        listing: where lines about all other mail conversations go, None for nowhere.
         digests: False leaves out the digests (they cost about 10 µs per mail conversation).
     """
 
-    def __init__(self, library: Library, gapped: TextIO, digests: bool = True):
-        self.library, self.gapped, self.with_digests = library, gapped, digests
+    def __init__(self, library: Library, gapped: TextIO, digests: bool = True, listing: TextIO | None = None):
+        self.library, self.gapped, self.with_digests, self.listing = library, gapped, digests, listing
         self.made, self.certain = Tally(), Tally()
         self.started = np.zeros(len(library.scripts), np.int64)
         self.n_gapped, self.n_start_lost = Counter(), 0
@@ -112,13 +114,22 @@ class Truth:
             self.certain.conversations[kind] += 1
             self.certain.facts.update(self._fact_keys[script])
             if self.with_digests:
-                self._digest("sessions", self._session(script, plays[conversation]), SESSION_FIELDS)
-                values = plays["values"][conversation].tobytes()
-                for fact in self.library.facts[script]:
-                    if fact.kind in DIGESTS:
-                        filled = fact.filled(values)
-                        for name, fields in DIGESTS[fact.kind]:
-                            self._digest(name, filled, fields)
+                self._digest_facts(script, plays[conversation], kind)
+
+    def _digest_facts(self, number: int, play: np.ndarray, kind: str) -> None:
+        """Account for a conversation that lost nothing."""
+        session, values, listed = self._session(number, play), play["values"].tobytes(), []
+        self._digest("sessions", session, SESSION_FIELDS)
+        for fact in self.library.facts[number]:
+            if fact.kind in DIGESTS:
+                filled = fact.filled(values)
+                listed.append({"kind": fact.kind, **filled, "unknowable": []})
+                for name, fields in DIGESTS[fact.kind]:
+                    self._digest(name, filled, fields)
+            elif self.listing is not None:
+                listed.append({"kind": fact.kind, **fact.plain, "unknowable": []})
+        if self.listing is not None:
+            self.listing.write(json.dumps({"kind": kind, **session, "lost": [], "facts": listed}) + "\n")
 
     def _digest(self, name: str, fact: dict[str, Any], fields: tuple[str, ...]) -> None:
         self.certain.digests[name] = (self.certain.digests[name] + fact_hash(fact, fields)) & 0xFFFFFFFFFFFFFFFF

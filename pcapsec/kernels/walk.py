@@ -139,10 +139,16 @@ def _find_record(data, at, end, final, state):
 
     Returns (place, 1), or (place to go on from, 0) when more bytes are needed.
     """
-    while at + state[HEADER] <= end:
-        verdict = _chain(data, at, end, final, state)
-        if verdict != 0:
-            return at, (1 if verdict > 0 else 0)
+    big, header, order = state[BIG], state[HEADER], state[LENGTH_ORDER]
+    limit = min(state[LIMIT], MAX_CAPTURED_BYTES)
+    while at + header <= end:
+        captured = u32(data, at + 8, big)
+        if order:
+            captured = min(captured, u32(data, at + 12, big))
+        if 1 <= captured <= limit:  # most places fail here, and quickly
+            verdict = _chain(data, at, end, final, state)
+            if verdict != 0:
+                return at, (1 if verdict > 0 else 0)
         at += 1
     return at, 0
 

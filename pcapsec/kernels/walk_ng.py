@@ -130,10 +130,13 @@ def _block_here(data, at, end, final, state):
 @part
 def _find_block(data, at, end, final, state):
     """First place from `at` on where a block stands; (place, 1), or (place to go on from, 0) when more bytes are needed."""
+    big = state[BIG]
     while at + 12 <= end:
-        verdict = _block_here(data, at, end, final, state)
-        if verdict != 0:
-            return at, (1 if verdict > 0 else 0)
+        kind = u32(data, at, big)
+        if kind == SECTION_HEADER or 1 <= kind <= 10 or kind == CUSTOM or kind == CUSTOM_NO_COPY:  # most places fail here, and quickly
+            verdict = _block_here(data, at, end, final, state)
+            if verdict != 0:
+                return at, (1 if verdict > 0 else 0)
         at += 1
     return at, 0
 

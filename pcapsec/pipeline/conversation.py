@@ -197,11 +197,11 @@ class Conversation:
         start_seen = bool(self.row[tables.STATE] & (tables.ISN_A | tables.ISN_B))
         found = None
         if self.flip >= 0 or self._roles_by_port():
-            found = detect(first[self.flip], first[1 - self.flip], self.server_port(), start_seen)
+            found = detect(first[self.flip], first[1 - self.flip], self.server_port(), start_seen, final=bool(over))
         else:
             ports = self.ports()
             for flip in ((0, 1) if ports[0] >= ports[1] else (1, 0)):
-                found = detect(first[flip], first[1 - flip], ports[1 - flip], start_seen)
+                found = detect(first[flip], first[1 - flip], ports[1 - flip], start_seen, final=bool(over))
                 if found not in (None, "other"):
                     self.flip, self.role_source = flip, "content"
                     break
@@ -338,7 +338,7 @@ class _Pending:
 
     def _decide(self, over: bool) -> None:
         owner = self.owner
-        found = detect(self.first[CLIENT], self.first[SERVER], 0, True)
+        found = detect(self.first[CLIENT], self.first[SERVER], 0, True, final=over)
         if found is None and not over and self.size < MAX_UNDECIDED:
             return
         owner.waiting = None

@@ -45,7 +45,7 @@ _EXTENSIONS = re.compile(rb"^(?:EHLO|HELO|LHLO|MAIL FROM:|RCPT TO:)", re.IGNOREC
 
 
 def _is_foreign(client: bytes, server: bytes) -> bool:
-    if _FOREIGN_CLIENT.match(client) or _FOREIGN_SERVER.match(server) or b"\0" in client[:32] or b"\0" in server[:32]:
+    if _FOREIGN_CLIENT.match(client) or _FOREIGN_SERVER.match(server) or b"\0" in client[:32].partition(b"\n")[0] or b"\0" in server[:32].partition(b"\n")[0]:
         return True
     if client and (client[0] > 0x7e or client[0] < 0x20 and client[0] not in b"\t\r\n"):
         return True
@@ -126,6 +126,12 @@ def detect(client: bytes, server: bytes, server_port: int = 0, start_seen: bool 
     if not client and not server:
         return "other" if final else None
     client, server = client[:MAX_LOOK_BYTES], server[:MAX_LOOK_BYTES]
+    if start_seen:
+        usual = _USUAL.get(server[:4])
+        if usual is not None and client[:4].upper() in usual[1]:
+            return usual[0]
+        if server[:5] == b"* OK ":
+            return "imap"
     expected = PORTS.get(server_port)
     nothing = "other" if final else None
     if not start_seen and (_late_tls(client) or not client and _late_tls(server)):
@@ -180,3 +186,7 @@ def _who_says_auth(client: bytes, expected: str | None) -> str | None:
 _TUNNEL_STARTS = frozenset((b"C", b"c", b"P", b"\r", b"\4", b"\5"))
 # The usual greetings say at once whom to ask
 _GREETERS = {b"220": ("smtp",), b"+OK": ("pop3",), b"* O": ("imap",), b"* P": ("imap",), b"200": ("nntp",), b"201": ("nntp",)}
+# Greeting and first verb that leave no doubt: most conversations are settled here
+_SMTP, _POP3, _NNTP = (frozenset(words.split()) for words in (b"EHLO HELO LHLO", b"USER CAPA APOP AUTH STLS", b"MODE AUTH CAPA GROU XOVE"))
+_USUAL = {
+    b"220 ": ("smtp", _SMTP), b"220-": ("smtp", _SMTP), b"+OK ": ("pop3", _POP3), b"+OK\r": ("pop3", _POP3), b"200 ": ("nntp", _NNTP), b"201 ": ("nntp", _NNTP)}

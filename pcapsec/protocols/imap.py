@@ -1,8 +1,8 @@
 """IMAP (RFC 3501, RFC 9051): the server's responses, paired by tag with the commands of imap_commands, and what they say.
 
 A gap within a literal is stepped over exactly; after any other gap both what was half known of that side and the bytes up to the next line end are dropped.
-Whether a capability list speaks for a client that has not logged in is tracked (`_authenticated`: True, False, None unknown), as STARTTLS, AUTH= and LOGINDISABLED
-are rightly missing from later lists. After COMPRESS DEFLATE both sides are inflated and parsed on (see layers).
+Whether a capability list speaks for a client that has not logged in is tracked (`_authenticated`: True, False, None unknown), as STARTTLS, AUTH= and
+LOGINDISABLED are rightly missing from later lists. After COMPRESS DEFLATE both sides are inflated and parsed on (see layers).
 """
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["ImapParser", "probe"]
 
 # RFC 5530 §3 and RFC 9051 §7.1: response code of a NO to a login -> (result, reason)
 LOGIN_REASONS = {
-    b"AUTHENTICATIONFAILED": ("failed", "wrong-credentials"), b"AUTHORIZATIONFAILED": ("success", "authorization-failed"), b"PRIVACYREQUIRED": ("failed", "refused"),
+    b"AUTHENTICATIONFAILED": ("failed", "wrong-credentials"), b"AUTHORIZATIONFAILED": ("success", "authorization-failed"),
+    b"PRIVACYREQUIRED": ("failed", "refused"),
     b"UNAVAILABLE": ("unknown", "temporary"), b"INUSE": ("unknown", "temporary"), b"LIMIT": ("unknown", "temporary"), b"SERVERBUG": ("unknown", "temporary"),
     b"EXPIRED": ("failed", "locked"), b"CONTACTADMIN": ("failed", "locked"), b"NOPERM": ("failed", "refused"), b"REFERRAL": ("unknown", None),
 }

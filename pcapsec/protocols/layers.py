@@ -45,8 +45,9 @@ class Inflater:
                     self.failed = "inflate-bomb"
                     break
                 data = stream.unconsumed_tail
-                if stream.eof:  # these streams are flushed, never ended: beginning anew here would be a guess
-                    self.failed = "inflate-ended"
+                if stream.eof:  # some end the stream when they close; whatever follows is no DEFLATE any more
+                    if stream.unused_data:
+                        self.failed = "inflate-ended"
                     break
         except zlib.error:
             self.failed = "inflate-failed"

@@ -60,6 +60,7 @@ class LineParser:
         self.bulk: list[Consumer | None] = [None, None]
         self._rest: list[bytes | bytearray] = [b"", b""]  # the unfinished last line of each side; a bytearray while it grows in small pieces
         self._skipping = [not start_seen, not start_seen]  # drop bytes up to the next line end
+        self._overlong = [False, False]  # inside a line that is too long
         self._waiting = False  # STARTTLS sent, answer not seen: client bytes are held
         self._switching = False  # STARTTLS accepted: the client's next bytes decide
         self._early = 0  # how many client bytes were held when the accepting answer came
@@ -143,7 +144,6 @@ class LineParser:
                 if len(rest) > MAX_LINE_BYTES:
                     self._too_long(side, at)
                     self._rest[side] = b""
-                    self._skipping[side] = True
                 return
             data = bytes(rest) + data
         self._rest[side] = self._lines(side, data, at)
@@ -159,6 +159,7 @@ class LineParser:
             self._held[CLIENT], self._early, self._switch_damaged = b"", 0, True
         self._rest[side] = b""
         self._skipping[side] = True
+        self._overlong[side] = False
         self.lost(side, length, at)
         if side == SERVER:
             self._held[SERVER] = b""
@@ -188,7 +189,10 @@ class LineParser:
             self.ended()
 
     def _too_long(self, side: int, at: int) -> None:
-        self.anomaly("line-too-long", side, at, f"over {MAX_LINE_BYTES} bytes without a line end")
+        """A line beyond the limit: it is dropped up to its end, however far that is."""
+        if not self._overlong[side]:
+            self.anomaly("line-too-long", side, at, f"over {MAX_LINE_BYTES} bytes without a line end")
+            self._overlong[side] = True
 
     def _lines(self, side: int, data: bytes, at: int) -> bytes:
         """Consume whole lines and bulk bytes; return what is left for the next call."""
@@ -204,21 +208,20 @@ class LineParser:
                     break
                 continue
             end = data.find(b"\n", pos)
-            if self._skipping[side]:
-                if end < 0:
-                    return b""
-                self._skipping[side] = False
-                if not self._resumes_at(side, data[pos:end]):
+            if end < 0:
+                if n - pos <= MAX_LINE_BYTES:
+                    break
+                self._too_long(side, at + pos)
+                return b""
+            if self._skipping[side] or self._overlong[side]:
+                resumes = not self._overlong[side] and self._resumes_at(side, data[pos:end])
+                self._skipping[side] = self._overlong[side] = False
+                if not resumes:
                     pos = end + 1
                     continue
-            if end < 0:
-                if n - pos > MAX_LINE_BYTES:
-                    self._too_long(side, at + pos)
-                    self._skipping[side] = True
-                    return b""
-                break
             if end - pos > MAX_LINE_BYTES:
                 self._too_long(side, at + pos)
+                self._overlong[side] = False
             elif end > pos and data[end - 1] == 13:
                 handle(data[pos:end - 1], at + pos)
             else:

@@ -1,7 +1,8 @@
 """ManageSieve (RFC 5804): capability lines, commands answered in order, AUTHENTICATE with quoted or literal strings, scripts in literals.
 
-Answers carry no tags, so commands wait in a queue; the greeting is the answer to a command that nobody sent. A literal is consumed by its octet count, so a script is
-never a command; a gap within one is stepped over exactly. After any other gap the queue is dropped, and answers pair again from the client's next command on.
+Answers carry no tags, so commands wait in a queue; the greeting is the answer to a command that nobody sent. A literal is consumed by its octet count, so a
+script is never a command; a gap within one is stepped over exactly. After any other gap the queue is dropped, and answers
+pair again from the client's next command on.
 """
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ COMMANDS = {name.encode(): (name, kind) for kind, names in (
     (ACCESS, "AUTHENTICATE UNAUTHENTICATE"),
     (SCRIPT, "HAVESPACE PUTSCRIPT LISTSCRIPTS SETACTIVE GETSCRIPT DELETESCRIPT RENAMESCRIPT CHECKSCRIPT"),
 ) for name in names.split()}  # RFC 5804 §2
-KNOWN_CAPABILITIES = frozenset("IMPLEMENTATION SASL SIEVE STARTTLS MAXREDIRECTS NOTIFY LANGUAGE OWNER VERSION RENAME NOOP UNAUTHENTICATE XSIEVE EXTLISTS".split())
+KNOWN_CAPABILITIES = frozenset(
+    "IMPLEMENTATION SASL SIEVE STARTTLS MAXREDIRECTS NOTIFY LANGUAGE OWNER VERSION RENAME NOOP UNAUTHENTICATE XSIEVE EXTLISTS".split())
 _VERDICTS = {b"OK": "OK", b"NO": "NO", b"BYE": "BYE"}
 
 # RFC 5804 §1.3: response code of NO or BYE -> (result, reason)
@@ -321,7 +323,8 @@ class ManageSieveParser(LayeredParser):
 
 _SERVER_LINE = re.compile(rb"\"(?:IMPLEMENTATION|SIEVE|SASL|VERSION|NOTIFY|STARTTLS|MAXREDIRECTS|LANGUAGE|OWNER|UNAUTHENTICATE)\"[ \r\n]", re.IGNORECASE)
 _CLIENT_LINE = re.compile(
-    rb"(?:AUTHENTICATE \"[A-Z0-9_-]{1,32}\"|(?:PUTSCRIPT|GETSCRIPT|SETACTIVE|DELETESCRIPT|RENAMESCRIPT|HAVESPACE|CHECKSCRIPT) [\"{]|LISTSCRIPTS\r?\n|UNAUTHENTICATE\r?\n)", re.IGNORECASE)
+    rb"(?:AUTHENTICATE \"[A-Z0-9_-]{1,32}\"|(?:PUTSCRIPT|GETSCRIPT|SETACTIVE|DELETESCRIPT|RENAMESCRIPT|HAVESPACE|CHECKSCRIPT) [\"{]"
+    rb"|LISTSCRIPTS\r?\n|UNAUTHENTICATE\r?\n)", re.IGNORECASE)
 _PERHAPS = re.compile(rb"(?:CAPABILITY|STARTTLS|LOGOUT|NOOP)\r?\n|OK(?: \"|\r?\n)", re.IGNORECASE)
 
 

@@ -25,12 +25,11 @@ MAX_TEXT = 200  # characters of Message-ID, media type, mailer
 _CHARSETS = re.compile(r"(?:utf-8|us-ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[ru]|gb2312|gbk|gb18030|big5|euc-(?:jp|kr)|iso-2022-(?:jp|kr)|shift_jis)\Z", re.IGNORECASE)
 _ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_-]{1,40})(?:\*[A-Za-z-]{0,20})?\?([BbQq])\?([^? ]{0,1000})\?=")  # RFC 2047 §2
 _BETWEEN_WORDS = re.compile(r"\?=[ \t]+=\?")
+_FOLDS = bytes.maketrans(b"\t", b" ")
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open one runs to the end: looking for its end again and again would be quadratic
 _COMMENT = re.compile(rb"\([^()]*\)")
 _PARAMETER = re.compile(rb';\s*([a-z-]+)\s*=\s*("[^"]*"|[^;\s]*)')
-_WITH = re.compile(rb"\swith\s+(?:microsoft smtp server\b|([a-z0-9]+))")
 _TLS_WORDS = re.compile(rb"tls[v_ ]?1|version=tls|version=ssl|\(tls\)|\busing tls|\busing ssl|\btls [a-z0-9_]{6,}|\bencrypted\) (?:e?smtp)|\bx=tls|\(ssl\)")
-_LOCAL = re.compile(rb"\b(?:127\.0\.0\.1|localhost)\b|\[(?:ipv6:)?::1\]|\bvia frontend transport\b")
 _CLEAR_WITH = frozenset(b"smtp esmtp esmtpa lmtp lmtpa http utf8smtp utf8smtpa utf8lmtp utf8lmtpa".split())  # RFC 3848 §1, RFC 6531 §4.3
 _TLS_WITH = frozenset(b"esmtps esmtpsa lmtps lmtpsa https utf8smtps utf8smtpsa utf8lmtps utf8lmtpsa".split())
 _ARMOR = b"\n-----BEGIN PGP MESSAGE-----"
@@ -138,7 +137,7 @@ def read_headers(headers: bytes, message: Message) -> str | None:
     Returns:
         "pkcs7" when only the body can tell whether it is signed or encrypted, None otherwise.
     """
-    text = b"\n" + headers
+    text = b"\n%b\n\n" % headers  # so that every field has a line end before it and behind it
     lower = text.lower()
     find = lower.find
 
@@ -150,12 +149,12 @@ def read_headers(headers: bytes, message: Message) -> str | None:
         domains = read_domains(_unfold(lower, at + 6))
         if domains:
             message.from_domain = domains[0]
-    to = find(b"\nto:")
-    cc = find(b"\ncc:")
-    if to >= 0:
-        message.to_domains = read_domains(_unfold(lower, to + 4))
-    if cc >= 0:
-        message.to_domains = tuple(dict.fromkeys(message.to_domains + read_domains(_unfold(lower, cc + 4))))[:MAX_DOMAINS]
+    at = find(b"\nto:")
+    if at >= 0:
+        message.to_domains = read_domains(_unfold(lower, at + 4))
+    at = find(b"\ncc:")
+    if at >= 0:
+        message.to_domains = tuple(dict.fromkeys(message.to_domains + read_domains(_unfold(lower, at + 4))))[:MAX_DOMAINS]
     at = find(b"\nsubject:")
     if at >= 0:
         message.subject_length = subject_length(_unfold(text, at + 9)[:MAX_SUBJECT_BYTES])
@@ -183,19 +182,21 @@ def read_headers(headers: bytes, message: Message) -> str | None:
 
 
 def _unfold(text: bytes, start: int) -> bytes:
-    """A field's value from `start` to its end, folding undone (RFC 5322 §2.2.3)."""
+    """A field's value from `start` to its end, folding undone (RFC 5322 §2.2.3); the text ends in two line ends."""
     end = text.find(b"\n", start)
-    if end < 0:
-        return text[start:].rstrip(b"\r")
-    if text[end + 1:end + 2] not in (b" ", b"\t"):
+    if text[end + 1] not in b" \t":
         return text[start:end - 1] if text[end - 1] == 13 else text[start:end]
-    while end >= 0 and text[end + 1:end + 2] in (b" ", b"\t"):
+    while text[end + 1] in b" \t":
         end = text.find(b"\n", end + 1)
-    return text[start:end if end >= 0 else len(text)].replace(b"\r", b"").replace(b"\n", b"")
+    return text[start:end].translate(_FOLDS, b"\r\n")
 
 
 def read_domains(value: bytes) -> tuple[str, ...]:
     """Domains of the addresses in a From, To or Cc value, lower case, in order, each once (RFC 5322 §3.4)."""
+    if value.count(b"@") == 1 and b"," not in value and b";" not in value:  # one address, in whatever company
+        domain = value[value.find(b"@") + 1:].partition(b">")[0].strip().rstrip(b".")
+        if domain and b" " not in domain and b'"' not in domain:
+            return (domain.decode("latin-1")[:255],)
     if b'"' in value:
         value = _QUOTED.sub(b"", value)
     if b"(" in value:
@@ -244,20 +245,28 @@ def _read_hops(lower: bytes, at: int, message: Message) -> None:
     while at >= 0 and n_hops < MAX_HOPS:
         n_hops += 1
         value = _unfold(lower, at + 10)
-        found = _WITH.search(value)
-        if found is not None and not _LOCAL.search(value):
-            word = found[1]
-            if word is None:  # Exchange never writes ESMTPS: its version clause decides
+        place = value.find(b" with ")
+        if place >= 0:
+            word = value[place + 6:place + 34].lstrip().partition(b" ")[0].rstrip(b";,)")
+            if word == b"microsoft" or word in _CLEAR_WITH:  # Exchange never writes ESMTPS: its version clause decides
+                if not _is_local(value):
+                    says = True
+                    n_clear += not _names_tls(value)
+            elif word in _TLS_WITH or word[:1] == b"(" and b" encrypted) " in value:
                 says = True
-                n_clear += _TLS_WORDS.search(value) is None
-            elif word in _TLS_WITH:
-                says = True
-            elif word in _CLEAR_WITH:
-                says = True
-                n_clear += _TLS_WORDS.search(value) is None
         at = lower.find(b"\nreceived:", at + 10)
     message.n_hops = n_hops
     message.n_clear_hops = n_clear if says else None
+
+
+def _is_local(value: bytes) -> bool:
+    """Whether a hop stays inside one host."""
+    return b"localhost" in value or b"127.0.0.1" in value or b"::1]" in value or b"via frontend transport" in value
+
+
+def _names_tls(value: bytes) -> bool:
+    """Whether a Received field has one of the TLS clauses that servers write (RULES.md PS708)."""
+    return (b"tls" in value or b"ssl" in value or b"encrypted" in value) and _TLS_WORDS.search(value) is not None
 
 
 def _read_protection(kind: bytes, parameters: dict[bytes, bytes], message: Message) -> str | None:

@@ -28,6 +28,7 @@ _HEX32 = re.compile(rb"[0-9A-Fa-f]{32}\Z")
 _TLS_FIRST = re.compile(rb"(?:tls|ssl|stls|encrypt|secure).*(?:requir|must|first|disallow|not allowed|disabled|only)|(?:requir|must|disallow|not allowed|disabled|only).*"
                         rb"(?:tls|ssl|stls|encrypt|secure)", re.IGNORECASE)
 _LOCKED = re.compile(rb"lock (?:the )?mail(?:drop|box)|mail(?:drop|box) (?:is )?(?:already |currently )?(?:locked|in use)|already locked", re.IGNORECASE)
+_GREETING = re.compile(rb"<[^<>]*@[^<>]*>|\bready\b|\bPOP|\bserver\b|\bwelcome\b|\bhello\b", re.IGNORECASE)  # needed where a command came first or the start is missing
 _HEADER = re.compile(rb"[!-9;-~]{1,76}:[ \t]")
 _capabilities: dict[bytes, Capabilities] = {}
 
@@ -169,7 +170,7 @@ class Pop3Parser(DottedParser):
         self.loose = False
         if not self.greeted:
             self.greeted = True
-            if self.start_seen or (not self.pending and not facts.n_commands and _TIMESTAMP.search(line) is not None):
+            if self.start_seen and not self.pending or _GREETING.search(line, 0, 400) is not None and (self.start_seen or not facts.n_commands):
                 self._greeting(line, at)
                 return
         if not self.pending:

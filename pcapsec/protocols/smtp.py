@@ -23,7 +23,7 @@ from ..records import CLIENT, SERVER, Message
 from .lines import looks_like_tls
 from .sasl import Exchange, decode_base64
 from .smtp_content import AHEAD, COMMAND, MAX_COMMAND_BYTES, TOKENS, UNKNOWN, MailContent, Pending
-from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, STRICT_COMMAND, asks_for_tls, probe, read_ehlo, read_path
+from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, STRICT_COMMAND, asks_for_tls, is_known_list, probe, read_ehlo, read_path
 
 __all__ = ["SmtpParser", "probe"]
 
@@ -63,10 +63,26 @@ class SmtpParser(MailContent):
         self._last_unpaired = b""
         self._candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
         self._exchange: Exchange | None = None
+        self._prompted = False  # the server asked for a token that did not come yet
         self._hello: str | None = None
         self._hello_refused = False
 
     # --- bytes to lines and replies
+
+    def feed(self, side: int, data: bytes, at: int) -> None:
+        """Bytes of one side; one whole line in a state that needs no care is what most calls bring, and goes straight to its place."""
+        if data[-2:] == b"\r\n" and not (
+                self._waiting or self._switching or self._rest[side] or self._skipping[side] or self._overlong[side]) and (
+                self.bulk[side] is None) and data.find(b"\n") == len(data) - 1 and len(data) <= MAX_COMMAND_BYTES:
+            if side:
+                if data[3:4] == b" " and not self._reply_lines and data[:3].isdigit():
+                    broken, self._reply_broken = self._reply_broken, False
+                    self._reply(data[:3], data, at, not broken)
+                    return
+            elif self._state == COMMAND and data[0] != 0x16:
+                self._command(data[:-2], at)
+                return
+        super().feed(side, data, at)
 
     def _lines(self, side: int, data: bytes, at: int) -> bytes:
         if data[0] == 0x16 and self.bulk[side] is None:
@@ -74,9 +90,7 @@ class SmtpParser(MailContent):
             if is_tls is not False:
                 return self._unannounced_tls(side, data, at) if is_tls else data
         if side and not self._reply_lines and self.bulk[SERVER] is None and data[-2:] == b"\r\n" and data[:3].isdigit():
-            # one reply and nothing else is what most reads hold
-            mark = data[3]
-            if data.find(b"\n") == len(data) - 1 if mark == 32 else mark == 45 and self._is_one_reply(data):
+            if data[3] == 45 and (is_known_list(data) or self._is_one_reply(data)):
                 self._skipping[SERVER] = False
                 broken, self._reply_broken = self._reply_broken, False
                 self._reply(data[:3], data, at, not broken)
@@ -233,6 +247,7 @@ class SmtpParser(MailContent):
                 exchange = self._exchange = Exchange(self.protocol, "LOGIN", -1)  # its AUTH line was lost; the prompt says what comes next
                 exchange.lost()
                 exchange.server(block[4:].strip())
+                self._prompted = True
                 self._pending.append(("AUTH", 0, exchange))
                 self._state = TOKENS
         elif code == b"220":
@@ -292,6 +307,7 @@ class SmtpParser(MailContent):
     def _on_auth(self, code: bytes, block: bytes, at: int, whole: bool, exchange: Exchange) -> None:
         if code == b"334":
             exchange.server(block[4:].partition(b"\r")[0])
+            self._prompted = True
             if exchange is self._exchange and self.bulk[CLIENT] is None:
                 self._state = TOKENS
                 self._skipping[CLIENT] = False
@@ -471,10 +487,12 @@ class SmtpParser(MailContent):
     def _cmd_bdat(self, verb: str, line: bytes, at: int) -> None:
         words = line.split()
         size = int(words[1]) if len(words) > 1 and words[1].isdigit() and len(words[1]) <= 12 else -1
+        last = len(words) > 2 and words[2].upper() == b"LAST"
+        if len(words) > 2 and not last:  # RFC 3030 §2: nothing else may stand there; servers refuse it and read on in lines
+            size = -1
         if size < 0:
             self._pending.append(("?", at, None))
             return
-        last = len(words) > 2 and words[2].upper() == b"LAST"
         message = self._message
         if message is None and (size or self._client_damaged):
             message = self.new_message(at)
@@ -515,11 +533,12 @@ class SmtpParser(MailContent):
         self._pending.append(("XEXCH50", at, size))
 
     def _token_line(self, line: bytes, at: int) -> None:
-        """State TOKENS: the client's answer, unless it is a command beyond doubt (it gave up, or did not wait)."""
-        if (b" " in line or len(line) <= 8) and len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line):
+        """State TOKENS: the client's answer. One that nobody asked for may be a command beyond doubt instead: the end of the login was lost, or not waited for."""
+        if not self._prompted and (b" " in line or len(line) <= 8) and len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line):
             self._state = COMMAND
             self._command(line, at)
             return
+        self._prompted = False
         exchange = self._exchange
         exchange.client(line, at)
         if exchange.at < 0:
@@ -550,6 +569,7 @@ class SmtpParser(MailContent):
     def lost(self, side: int, length: int, at: int) -> None:
         if self._exchange is not None:
             self._exchange.lost()
+            self._prompted = False
         if side == SERVER:
             self._replies_lost = self._reply_broken = True
             self._fresh = True

@@ -59,6 +59,11 @@ def read_ehlo(block: bytes) -> EhloList:
     return known
 
 
+def is_known_list(block: bytes) -> bool:
+    """Whether bytes are a keyword list that was read before, and so one complete reply and nothing else."""
+    return block in _known_lists
+
+
 def _read_ehlo(block: bytes) -> EhloList:
     capabilities: list[str] = []
     mechanisms: dict[str, None] = {}

@@ -6,7 +6,9 @@ where they do not. Nothing is searched for: `16 03` occurs in any binary data.
 """
 from __future__ import annotations
 
-from ..records import CLIENT, SERVER, Anomaly, Handover, TlsHandshake
+import struct
+
+from ..records import CLIENT, SERVER, SIDE_NAMES, Anomaly, Handover, TlsHandshake
 from .tls_suites import GREASE, SSLV2_KINDS, suite_name
 
 MAX_HELLO_BYTES = 65536  # a ClientHello with post-quantum shares and ECH is below 8 KiB
@@ -25,7 +27,7 @@ ALERTS = {  # RFC 8446 §6, and the retired ones of RFC 5246 §7.2 and RFC 6101 
     70: "protocol_version", 71: "insufficient_security", 80: "internal_error", 86: "inappropriate_fallback", 90: "user_canceled", 100: "no_renegotiation",
     109: "missing_extension", 110: "unsupported_extension", 111: "certificate_unobtainable", 112: "unrecognized_name", 113: "bad_certificate_status_response",
     114: "bad_certificate_hash_value", 115: "unknown_psk_identity", 116: "certificate_required", 120: "no_application_protocol", 121: "ech_required"}
-SIDE_NAMES = ("client", "server")
+_two = struct.Struct(">HH").unpack_from
 
 
 def version_name(code: int) -> str:
@@ -51,6 +53,7 @@ class TlsParser:
     """
 
     protocol = "tls"
+    __slots__ = ("handshake", "handover", "anomalies", "_rest", "_skip", "_hello", "_hello_at", "_want_hello", "_changed", "_encrypted", "_dead", "_sslv2", "_n_bytes", "_retried")
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         self.handshake = TlsHandshake()
@@ -65,7 +68,6 @@ class TlsParser:
         self._encrypted = [False, False]  # encrypted Finished or application data seen
         self._dead = [False, False]
         self._sslv2 = False  # both sides speak SSL 2.0 records
-        self._n_sslv2 = [0, 0]
         self._n_bytes = [0, 0]
         self._retried = False
 
@@ -246,8 +248,7 @@ class TlsParser:
                 self._malformed(CLIENT)
                 stop = end
             while pos + 4 <= stop:
-                kind = data[pos] << 8 | data[pos + 1]
-                length = data[pos + 2] << 8 | data[pos + 3]
+                kind, length = _two(data, pos)
                 pos += 4
                 if pos + length > stop:
                     self._malformed(CLIENT)
@@ -299,8 +300,7 @@ class TlsParser:
             pos += 2
             chosen = None
             while pos + 4 <= stop:
-                kind = data[pos] << 8 | data[pos + 1]
-                length = data[pos + 2] << 8 | data[pos + 3]
+                kind, length = _two(data, pos)
                 pos += 4
                 if pos + length > stop:
                     self._malformed(SERVER)

@@ -84,7 +84,7 @@ class Group:
         self.severities = dict.fromkeys(SEVERITIES, 0)
         self.servers: dict[tuple[str, int], Server] = {}
         self.n_elsewhere = 0  # on servers that no longer fitted
-        self.first: tuple[int, str, int] | None = None  # ts_ns, capture, frame
+        self.first: tuple[int, str, int, str] | None = None  # ts_ns, capture, frame, the finding's own title
         self.part_of_it: dict[tuple[str, str], int] = {}  # (rule_id, title) of findings that this one is the root of -> how many
 
     @property
@@ -95,9 +95,9 @@ class Group:
     def worst(self) -> str:
         return next((severity for severity in reversed(SEVERITIES) if self.severities[severity]), "info")
 
-    def seen(self, ts_ns: int, capture: str, frame: int) -> None:
-        if self.first is None or (ts_ns, capture, frame) < self.first:
-            self.first = (ts_ns, capture, frame)
+    def seen(self, ts_ns: int, capture: str, frame: int, title: str) -> None:
+        if self.first is None or (ts_ns, capture, frame, title) < self.first:
+            self.first = (ts_ns, capture, frame, title)
 
     def merge(self, other: "Group") -> None:
         for severity, n in other.severities.items():
@@ -240,16 +240,16 @@ class Summary(Tally):
             group.severities[finding.severity] += 1
             if session is None:
                 if finding.frame:
-                    group.seen(finding.ts_ns, finding.capture, finding.frame)
+                    group.seen(finding.ts_ns, finding.capture, finding.frame, finding.title)
                 continue
             if group.first is None or session.start_ns < group.first[0]:  # a look at the frame itself only where it can matter
                 if finding.frame:
-                    group.seen(finding.ts_ns, finding.capture, finding.frame)
+                    group.seen(finding.ts_ns, finding.capture, finding.frame, finding.title)
                 elif finding.at is not None and finding.side is not None and session.locate is not None:
                     capture, frame, ts_ns = session.locate(finding.side, finding.at)
-                    group.seen(ts_ns, capture, frame)
+                    group.seen(ts_ns, capture, frame, finding.title)
                 else:
-                    group.seen(session.start_ns, session.capture, session.frame)
+                    group.seen(session.start_ns, session.capture, session.frame, finding.title)
             server = group.servers.get((session.server_ip, session.server_port))
             if server is None:
                 if len(group.servers) >= MAX_SERVERS:

@@ -106,6 +106,11 @@ def _wire(text: str, limit: int = MAX_CELL) -> str:
     return text if len(text) <= limit else text[:limit - 1] + "…"
 
 
+def _file(name: str) -> str:
+    """A capture's name without its folder, safe and short."""
+    return _wire(os.path.basename(name.rstrip("/")) or name, 80)
+
+
 def _when(ts_ns: int, style: str = "%Y-%m-%d %H:%M:%S") -> str:
     try:
         return time.strftime(style, time.gmtime(ts_ns // 1_000_000_000))
@@ -122,23 +127,24 @@ def _percent(part: int, whole: int) -> str:
 
 def _head(captures: list[Capture], elapsed_s: float | None) -> Text:
     text = Text()
-    if len(captures) == 1:
-        text.append(_wire(captures[0].name, 200), style="bold")
-    elif len(captures) <= 3:
-        text.append(", ".join(_wire(c.name) for c in captures), style="bold")
+    if not captures:
+        text.append("Nothing was read", style="bold")
+        return text
+    if len(captures) <= 3:
+        text.append(", ".join(_file(c.name) for c in captures), style="bold")
     else:
-        text.append(f"{len(captures)} captures", style="bold")
-        text.append(f" from {_wire(captures[0].name)} to {_wire(captures[-1].name)}")
+        text.append(f"{len(captures):,} captures", style="bold")
+        text.append(f", from {_file(captures[0].name)} to {_file(captures[-1].name)}")
     facts = [_n(sum(c.packets for c in captures), "packet"), size(sum(c.bytes for c in captures))]
+    if elapsed_s is not None:
+        facts.append(f"read in {elapsed_s:.1f} s" if elapsed_s < 60 else f"read in {span(elapsed_s)}")
+    text.append("\n" + " · ".join(facts), style="dim")
     first = [c.first_ns for c in captures if c.first_ns is not None]
     last = [c.last_ns for c in captures if c.last_ns is not None]
     if first and last:
         begin, end = min(first), max(last)
         same_day = _when(begin, "%Y-%m-%d") == _when(end, "%Y-%m-%d")
-        facts.append(f"{_when(begin)} to {_when(end, '%H:%M:%S' if same_day else '%Y-%m-%d %H:%M:%S')} UTC ({span((end - begin) / 1e9)})")
-    if elapsed_s is not None:
-        facts.append(f"read in {elapsed_s:.1f} s" if elapsed_s < 60 else f"read in {span(elapsed_s)}")
-    text.append("\n" + " · ".join(facts), style="dim")
+        text.append(f"\n{_when(begin)} to {_when(end, '%H:%M:%S' if same_day else '%Y-%m-%d %H:%M:%S')} UTC ({span((end - begin) / 1e9)})", style="dim")
     return text
 
 
@@ -225,7 +231,8 @@ def _group(group: Group, summary: Summary) -> Table:
     todo.append(visible(_sentence(group.remediation)))
     body.append(todo)
     if group.first is not None and group.first[2]:
-        body.append(Text(f"First seen {_when(group.first[0])} in {_wire(group.first[1], 80)}, frame {group.first[2]}", style="dim"))
+        ts_ns, capture, frame, title = group.first
+        body.append(Text(f"{'First' if group.n > 1 else 'Seen'}: {_wire(title, 200)}; {_when(ts_ns)}, {_file(capture)} frame {frame}", style="dim"))
     grid.add_row("", Stack(*body))
     return grid
 
@@ -312,10 +319,10 @@ def _shares(summary: Summary, captures: list[Capture]) -> list:
         parts.append(Padding(table, (1, 0, 0, 2)))
         fine = total.verdicts["protected"]
         if fine:
-            parts.append(Text(f"  {_n(fine, 'conversation')} ({_percent(fine, total.sessions)}) went encrypted: nothing in them could be read here.", style="green"))
+            parts.append(_indented(Text(f"{_n(fine, 'conversation')} ({_percent(fine, total.sessions)}) went encrypted: nothing in them could be read here.", style="green")))
         weak = total.verdicts["weak"]
         if weak:
-            parts.append(Text(f"  In clear: {_n(weak, 'conversation')} without TLS in which nothing that matters was seen to pass.", style="dim"))
+            parts.append(_indented(Text(f"In clear: {_n(weak, 'conversation')} without TLS in which nothing that matters was seen to pass.", style="dim")))
     others: dict[str, list[int]] = {}
     for capture in captures:
         for label, (flows, n_bytes) in capture.flows_by_class.items():
@@ -325,8 +332,12 @@ def _shares(summary: Summary, captures: list[Capture]) -> list:
     if others:
         ordered = sorted(others.items(), key=lambda item: -item[1][1])[:6]
         listed = ", ".join(f"{visible(label)} {_n(flows, 'connection')} with {size(n_bytes)}" for label, (flows, n_bytes) in ordered)
-        parts.append(Text(f"  All traffic by kind: {listed}", style="dim"))
+        parts.append(_indented(Text(f"All traffic by kind: {listed}", style="dim")))
     return parts
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 2))
 
 
 def _share_row(label: str, share: Share) -> list[Text]:
@@ -355,7 +366,7 @@ def _limits(summary: Summary, captures: list[Capture], unread: list[str]) -> lis
         lines.append(f"{_n(dropped, 'packet')} never reached the capture: the interface or kernel dropped them.")
     cut = [c for c in captures if not c.complete]
     if cut:
-        named = ", ".join(_wire(c.name) for c in cut[:3]) + (f" and {len(cut) - 3} more" if len(cut) > 3 else "")
+        named = ", ".join(_file(c.name) for c in cut[:3]) + (f" and {len(cut) - 3} more" if len(cut) > 3 else "")
         lines.append(f"Cut off or damaged: {named}.")
     skipped = sum(c.skipped_bytes for c in captures)
     if skipped:
@@ -376,7 +387,7 @@ def _limits(summary: Summary, captures: list[Capture], unread: list[str]) -> lis
         if group.category == "capture" and group.rule_id not in TOLD:
             lines.append(f"{visible(group.title)} ({group.rule_id}, {group.n:,}×). {_sentence(group.remediation)}")
     notes = [(capture.name, note) for capture in captures for note in capture.notes]
-    lines += [f"{_wire(name)}: {_wire(note, 300)}" if len(captures) > 1 else _wire(note, 300) for name, note in notes[:MAX_NOTES_SHOWN]]
+    lines += [f"{_file(name)}: {_wire(note, 300)}" if len(captures) > 1 else _wire(note, 300) for name, note in notes[:MAX_NOTES_SHOWN]]
     if len(notes) > MAX_NOTES_SHOWN:
         lines.append(f"… and {_n(len(notes) - MAX_NOTES_SHOWN, 'more note')} in captures.csv")
     lines += [f"Not read: {_wire(text, 300)}" for text in unread[:MAX_NOTES_SHOWN]]

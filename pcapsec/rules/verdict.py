@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from ..records import Facts, Session
+from .logins import is_anonymous_command
 
 _READABLE = frozenset(("password", "token", "guessable"))
 _SEALED = frozenset(("smime-encrypted", "pgp-mime-encrypted"))
@@ -34,7 +35,7 @@ def session_verdict(session: Session, facts: Facts) -> str:
 
 def _is_exposed(session: Session, facts: Facts) -> bool:
     for login in facts.logins:
-        if login.exposure in _READABLE:
+        if login.exposure in _READABLE and not is_anonymous_command(login):
             return True
     if session.protocol == "nntp":  # articles are public
         return False

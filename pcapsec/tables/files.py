@@ -15,7 +15,7 @@ from ..errors import OutputError
 from ..records import Capture, Finding, Session
 from ..secret import Fingerprints
 from . import schema
-from .rows import Rows
+from .rows import First, Rows, join_firsts
 from .runs import RUN_BYTES, Run, merged, write_run
 from .text import encodable, iso, to_json
 
@@ -55,7 +55,7 @@ class FileSink:
         self._flush()
         return FilePart(self._runs, self._rows.firsts)
 
-    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, tuple]) -> "FilePart":
+    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, First]) -> "FilePart":
         """The tables that only the end of the run can fill."""
         self._rows.captures(captures)
         self._rows.rule_summary(rules, counts, firsts)
@@ -66,7 +66,7 @@ class FileSink:
         if self._encoders:
             rows = {table: list(map(self._encoders[table], values)) for table, values in rows.items()}
         try:
-            run = write_run(self.directory, self._rows.times, rows)
+            run = write_run(self.directory, self._rows.times, self._rows.ties, rows)
         except OSError as error:
             raise OutputError(f"{self.directory}: rows could not be put aside ({error.strerror}); free some space or name another directory with -o") from None
         if run is not None:
@@ -77,19 +77,13 @@ class FileSink:
 class FilePart:
     """What one sink leaves behind: its runs, and where each rule's first finding stands."""
 
-    def __init__(self, runs: list[Run], firsts: dict[str, tuple]):
+    def __init__(self, runs: list[Run], firsts: dict[str, First]):
         self.runs, self.firsts = runs, firsts
 
     @staticmethod
     def joined(parts: Iterable["FilePart"]) -> "FilePart":
-        runs: list[Run] = []
-        firsts: dict[str, tuple] = {}
-        for part in parts:
-            runs += part.runs
-            for rule_id, first in part.firsts.items():
-                if rule_id not in firsts or first[0] < firsts[rule_id][0]:
-                    firsts[rule_id] = first
-        return FilePart(runs, firsts)
+        parts = list(parts)
+        return FilePart([run for part in parts for run in part.runs], join_firsts(part.firsts for part in parts))
 
 
 def line_encoder(table: str, format: str, reveal: bool) -> Callable[[tuple], str]:

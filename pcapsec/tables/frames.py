@@ -13,7 +13,7 @@ from ..records import Capture, Finding, Session
 from ..secret import Fingerprints
 from . import schema
 from .files import FORMATS, INTEGER_LISTS, Destination, line_encoder
-from .rows import UNKNOWN_TIME, Rows
+from .rows import UNKNOWN_TIME, Rows, join_firsts
 from .schema import Column
 from .text import BOOLEAN, cell, iso, json_cell, unguard
 
@@ -39,14 +39,14 @@ class FrameSink:
         self._rows.capture_findings(findings)
 
     def close(self) -> "FramePart":
-        return FramePart(self._rows.times, self._rows.rows, self._rows.firsts)
+        return FramePart(self._rows)
 
 
 class FramePart:
     """What one sink leaves behind; picklable."""
 
-    def __init__(self, times: dict[str, list[int]], rows: dict[str, list[tuple]], firsts: dict[str, tuple]):
-        self.times, self.rows, self.firsts = times, rows, firsts
+    def __init__(self, rows: Rows):
+        self.times, self.ties, self.rows, self.firsts = rows.times, rows.ties, rows.rows, rows.firsts
 
 
 class Result:
@@ -78,20 +78,15 @@ class Result:
     def of_parts(cls, parts: Iterable[FramePart], captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], *, reveal: bool = False) -> "Result":
         """Build the tables from what the sinks of all workers collected."""
         parts = list(parts)
-        firsts: dict[str, tuple] = {}
-        for part in parts:
-            for rule_id, first in part.firsts.items():
-                if rule_id not in firsts or first[0] < firsts[rule_id][0]:
-                    firsts[rule_id] = first
         last = Rows(text=False, reveal=reveal)
         last.captures(captures)
-        last.rule_summary(rules, counts, firsts)
-        parts.append(FramePart(last.times, last.rows, last.firsts))
+        last.rule_summary(rules, counts, join_firsts(part.firsts for part in parts))
+        parts.append(FramePart(last))
         tables = {}
         for table in schema.TABLES:
-            times = np.array([t for part in parts for t in part.times[table]], np.int64)
+            times, ties = (np.array([n for part in parts for n in numbers(part)[table]], np.int64) for numbers in (lambda p: p.times, lambda p: p.ties))
             rows = [row for part in parts for row in part.rows[table]]
-            tables[table] = frame(table, [rows[i] for i in np.argsort(times, kind="stable").tolist()], reveal)
+            tables[table] = frame(table, [rows[i] for i in np.lexsort((ties, times)).tolist()], reveal)
         return cls(tables)
 
     def save(self, directory: str | os.PathLike, format: str = "csv", force: bool = False) -> list[str]:

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import re
 import socket
+import zlib
 from typing import Any, Iterable
 
 from ..records import CLIENT, SERVER, Capture, Facts, Finding, Session, TlsHandshake
@@ -185,6 +186,33 @@ class _Nobody:
 _NOBODY: Any = _Nobody()
 
 
+def tie_of(session_id: str) -> int:
+    """What orders rows of one time that belong to different conversations: the same in every run, job and format."""
+    try:
+        return int(session_id[:15], 16)
+    except ValueError:
+        return zlib.crc32(session_id.encode("utf-8", "surrogatepass"))
+
+
+First = tuple[int, str | None, int | None, str | None]  # ts_ns, capture, frame, session_id
+
+
+def note_first(firsts: dict[str, First], rule_id: str, first: First) -> None:
+    """Keep the earlier one; of two at one time always the same, whoever comes first."""
+    known = firsts.get(rule_id)
+    if known is None or (first[0], first[1] or "", first[2] or 0, first[3] or "") < (known[0], known[1] or "", known[2] or 0, known[3] or ""):
+        firsts[rule_id] = first
+
+
+def join_firsts(several: Iterable[dict[str, First]]) -> dict[str, First]:
+    """What several workers noted, as one."""
+    joined: dict[str, First] = {}
+    for firsts in several:
+        for rule_id, first in firsts.items():
+            note_first(joined, rule_id, first)
+    return joined
+
+
 class Rows:
     """Collects rows, as CSV text or as tuples.
 
@@ -196,6 +224,7 @@ class Rows:
 
     Attributes:
         times: table -> time of each row, int64 ns.
+        ties: table -> what orders rows of one time, int64: a number made of the session's id.
         rows: table -> the rows.
         size: characters collected so far (rows as tuples count 512 each).
         firsts: rule_id -> (ts_ns, capture, frame, session_id) of its first finding.
@@ -205,11 +234,12 @@ class Rows:
         self.text, self.reveal = text, reveal
         self.fingerprints = fingerprints or Fingerprints()
         self.wanted = frozenset(schema.TABLES if wanted is None else wanted)
-        self.firsts: dict[str, tuple[int, str | None, int | None, str | None]] = {}
+        self.firsts: dict[str, First] = {}
         self._write = {table: row_function(table, arguments, schema.columns(table, reveal), fill, text=text) for table, (arguments, fill) in FILL.items()}
         self._block = {name: row_function(name, arguments, [c for c in schema.TABLES[table] if c.name in fill], fill, text=text, line=False)
                        for name, (table, arguments, fill) in BLOCKS.items()}
         self._place_block = self._block["P"]
+        self._tie = 0
         self._rules: dict[str, tuple] = {}
         self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
         self._unseen: dict[int, tuple[Any, list]] = {}  # id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
@@ -220,12 +250,14 @@ class Rows:
     def clear(self) -> None:
         """Forget the rows collected so far."""
         self.times: dict[str, list[int]] = {table: [] for table in schema.TABLES}
+        self.ties: dict[str, list[int]] = {table: [] for table in schema.TABLES}
         self.rows: dict[str, list[Any]] = {table: [] for table in schema.TABLES}
         self.size = 0
 
     def add(self, table: str, ts_ns: int, row: Any) -> None:
         """One row; several lines of text with one time may come as one."""
         self.times[table].append(ts_ns)
+        self.ties[table].append(self._tie)
         self.rows[table].append(row)
         self.size += len(row) if self.text else 512
 
@@ -233,6 +265,7 @@ class Rows:
 
     def session(self, s: Session) -> None:
         """All rows of a conversation."""
+        self._tie = tie_of(s.session_id)
         findings = s.findings
         if self._only_findings:
             if findings:
@@ -284,7 +317,6 @@ class Rows:
 
     def _findings(self, findings: list[Finding], s: Session | None, E: Any, N: Any, D: Any, places: dict) -> None:
         write, rules, firsts, groups = self._write["findings"], self._rules, self.firsts, {}
-        together: dict[int, list[str]] = {}
         for x in findings:
             rule = x.rule
             rule_id = rule.id
@@ -296,8 +328,8 @@ class Rows:
                 P = self._place_block(ns, capture, frame) if ns != UNKNOWN_TIME else self._block["P0"](None, capture, frame)
             else:
                 ns, P, capture, frame = self._place(s, x.side, x.at, places)
-            if rule_id not in firsts or ns < firsts[rule_id][0]:
-                firsts[rule_id] = (ns, capture, frame, s.session_id if s is not None else None)
+            if rule_id not in firsts or ns <= firsts[rule_id][0]:
+                note_first(firsts, rule_id, (ns, capture, frame, s.session_id if s is not None else None))
             key = (x.variant, x.principal, x.mechanism)
             group = groups.get(key)
             if group is None:
@@ -305,20 +337,7 @@ class Rows:
                 text = f"{pair}\n{x.variant}\n{x.principal}\n{x.mechanism}"
                 group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
             row = write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[x.side])
-            if self.text:  # rows of one conversation at one time stay together
-                if ns in together:
-                    together[ns].append(row)
-                else:
-                    together[ns] = [row]
-            else:
-                self.add("findings", ns, row)
-        if together:
-            times, texts = self.times["findings"], self.rows["findings"]
-            for ns, lines in together.items():
-                text = "".join(lines)
-                times.append(ns)
-                texts.append(text)
-                self.size += len(text)
+            self.add("findings", ns, row)
 
     def _logins(self, s: Session, name: str | None, E: Any, places: dict) -> None:
         write = self._write["credentials"]
@@ -383,13 +402,16 @@ class Rows:
 
     def capture_findings(self, findings: list[Finding]) -> None:
         """Judgements on a capture, without a conversation."""
+        self._tie = 0
         self._findings(findings, None, *self._nobody, {})
 
     def captures(self, captures: Iterable[Capture]) -> None:
+        self._tie = 0
         for capture in captures:
             self.add("captures", UNKNOWN_TIME if capture.first_ns is None else capture.first_ns, self._write["captures"](capture))
 
     def rule_summary(self, rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, tuple]) -> None:
         """One row per rule, in the order of their ids."""
+        self._tie = 0
         for rule_id in sorted(rules):
             self.add("rule_summary", 0, self._write["rule_summary"](rules[rule_id], counts.get(rule_id, (0, 0, 0, 0)), firsts.get(rule_id, (None,) * 4)))

@@ -1,8 +1,9 @@
 """Sorted runs on disk, merged into time order with bounded memory.
 
-A worker collects rows; at `RUN_BYTES` they are sorted by time and written as one run: a file with, per table, the text of its rows, their times and
-their ends. The merge takes all runs of all workers slab by slab: it chooses a time below which about `SLAB_BYTES` of rows lie, reads those, sorts
-their times with numpy and joins the texts. Rows of one time come in the order of their text, so the result does not depend on the number of workers.
+A worker collects rows; at `RUN_BYTES` they are sorted by time and written as one run: a file with, per table, the text of its rows, their times, ties and
+ends. The merge takes all runs of all workers slab by slab: it chooses a time below which about `SLAB_BYTES` of rows lie, reads those, sorts their times
+with numpy and joins the texts. Rows of one time are ordered by their tie, a number made of the session's id, and rows of one session as they came; so the
+result depends neither on the number of workers nor on the format.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import numpy as np
 
 RUN_BYTES = 16 << 20  # text a worker holds before it writes a run; with Python's overhead about 25 MiB
 SLAB_BYTES = 8 << 20  # text the merge holds; with its copies about 25 MiB
-MAX_KEYS = 1 << 19  # times that the merge holds, of all runs together: 8 MiB with the ends
+MAX_KEYS = 1 << 19  # rows whose times, ties and ends the merge holds, of all runs together: 12 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Section:
 
     text_at: int  # byte offset of the rows
     text_bytes: int
-    keys_at: int  # byte offset of n int64 times, then n int64 ends (byte offsets behind each row, from text_at)
+    keys_at: int  # byte offset of n int64 times, then n int64 ties, then n int64 ends (byte offsets behind each row, from text_at)
     n: int
     first: int  # smallest time
     last: int  # largest time
@@ -38,44 +39,48 @@ class Run:
     sections: dict[str, Section]
 
 
-def sort_rows(times: np.ndarray, rows: list) -> list:
-    """The rows in order of time, rows of one time in order of their text."""
-    order = np.argsort(times, kind="stable")
-    ordered = times[order]
-    result = [rows[i] for i in order.tolist()]
-    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(equal):
-        starts = equal[np.insert(np.diff(equal) != 1, 0, True)]
-        for start in starts.tolist():
-            end = int(np.searchsorted(ordered, ordered[start], "right"))
-            result[start:end] = sorted(result[start:end])
-    return result
+def write_run(directory: str, times: dict[str, list[int]], ties: dict[str, list[int]], rows: dict[str, list[str]]) -> Run | None:
+    """Sort what a worker has and write it as one run file; None when there is nothing.
 
-
-def write_run(directory: str, times: dict[str, list[int]], rows: dict[str, list[str]]) -> Run | None:
-    """Sort what a worker has and write it as one run file; None when there is nothing."""
+    Args:
+        directory: of the run file.
+        times, ties, rows: per table, one entry a row; a row is a text of one or several lines.
+    """
+    if not any(rows.values()):
+        return None
     path = os.path.join(directory, f"run-{os.getpid()}-{secrets.token_hex(8)}")
     sections: dict[str, Section] = {}
     at = 0
-    if not any(rows.values()):
-        return None
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:
         for table, texts in rows.items():
             if not texts:
                 continue
-            keys = np.array(times[table], np.int64)
-            texts = sort_rows(keys, texts)
-            keys.sort()
+            keys, second = np.array(times[table], np.int64), np.array(ties[table], np.int64)
+            order = np.lexsort((second, keys))
+            keys, second = keys[order], second[order]
+            texts = [texts[i] for i in order.tolist()]
             joined = "".join(texts)
             data = joined.encode("utf-8", "backslashreplace")
-            lengths = np.fromiter(map(len, texts) if len(data) == len(joined) else (len(t.encode("utf-8", "backslashreplace")) for t in texts), np.int64, len(texts))
-            file.write(data)
-            file.write(keys.tobytes())
-            file.write(np.cumsum(lengths).tobytes())
+            if len(data) == len(joined):
+                lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+            else:
+                lengths = np.fromiter((len(text.encode("utf-8", "backslashreplace")) for text in texts), np.int64, len(texts))
+            for part in (data, keys, second, np.cumsum(lengths)):
+                file.write(part)
             sections[table] = Section(at, len(data), at + len(data), len(texts), int(keys[0]), int(keys[-1]))
-            at += len(data) + 16 * len(texts)
+            at += len(data) + 24 * len(texts)
     return Run(path, sections)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows taken from one run: times, ties, ends (from the start of `text`) and text."""
+
+    times: np.ndarray
+    ties: np.ndarray
+    ends: np.ndarray
+    text: bytes
 
 
 class _Reader:
@@ -87,7 +92,7 @@ class _Reader:
         self.row = 0  # first row not yet taken
         self.byte = 0  # its text offset
         self.base = 0  # row number of keys[0]
-        self.keys = self.ends = np.empty(0, np.int64)
+        self.keys = self.ties = self.ends = np.empty(0, np.int64)
 
     def _read(self, at: int, length: int) -> bytes:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -120,8 +125,7 @@ class _Reader:
         s = self.section
         n = min(self.n_keys, s.n - self.row)
         self.base = self.row
-        self.keys = np.frombuffer(self._read(s.keys_at + 8 * self.row, 8 * n), np.int64)
-        self.ends = np.frombuffer(self._read(s.keys_at + 8 * (s.n + self.row), 8 * n), np.int64)
+        self.keys, self.ties, self.ends = (np.frombuffer(self._read(s.keys_at + 8 * (i * s.n + self.row), 8 * n), np.int64) for i in range(3))
 
     def cut(self, budget: int) -> int:
         """A time such that the rows up to it, with it, fit the budget; at least that of the next row."""
@@ -132,22 +136,19 @@ class _Reader:
             return int(self.keys[-1])
         return int(self.keys[max(k, end - 1)])
 
-    def take(self, cut: int, limit: int) -> tuple[np.ndarray, np.ndarray, bytes]:
-        """Times, ends and text of the next rows not later than `cut`, at most about `limit` bytes of text."""
-        if self.done or (self.row == 0 and self.section.first > cut):
-            return np.empty(0, np.int64), np.empty(0, np.int64), b""
+    def take(self, cut: int, limit: int) -> _Part | None:
+        """The next rows not later than `cut`, at most about `limit` bytes of text; None when there are none."""
+        if self.next_time() > cut:
+            return None
         self._fill()
         k = self.row - self.base
         end = int(np.searchsorted(self.keys, cut, "right"))
-        end = min(end, max(k + 1, int(np.searchsorted(self.ends, self.byte + limit, "right")))) if end > k else k
-        keys, ends = self.keys[k:end], self.ends[k:end]
-        if not len(keys):
-            return keys, ends, b""
-        text = self._read(self.section.text_at + self.byte, int(ends[-1]) - self.byte)
-        relative = ends - self.byte
-        self.row += len(keys)
+        end = min(end, max(k + 1, int(np.searchsorted(self.ends, self.byte + limit, "right"))))
+        ends = self.ends[k:end]
+        part = _Part(self.keys[k:end], self.ties[k:end], ends - self.byte, self._read(self.section.text_at + self.byte, int(ends[-1]) - self.byte))
+        self.row += len(ends)
         self.byte = int(ends[-1])
-        return keys, relative, text
+        return part
 
 
 def merged(runs: list[Run], table: str) -> Iterator[bytes]:
@@ -161,30 +162,22 @@ def merged(runs: list[Run], table: str) -> Iterator[bytes]:
         budget = max(SLAB_BYTES // len(active), 4096)
         cut = min(min(reader.cut(budget) for reader in active), horizon)
         parts = [reader.take(cut, max(SLAB_BYTES, budget)) for reader in active]  # more only where rows of one time fill more than a slab
-        parts = [part for part in parts if len(part[0])]
-        yield parts[0][2] if len(parts) == 1 else _join(parts)
+        yield _join([part for part in parts if part is not None])
         readers = [reader for reader in readers if not reader.done]
 
 
-def _join(parts: list[tuple[np.ndarray, np.ndarray, bytes]]) -> bytes:
-    """Rows of several runs as one text in order of time."""
-    times = np.concatenate([part[0] for part in parts])
+def _join(parts: list[_Part]) -> bytes:
+    """Rows of several runs as one text in order."""
+    if len(parts) == 1:
+        return parts[0].text
     base, starts, ends = 0, [], []
-    for _, relative, text in parts:
-        starts.append(np.concatenate(([0], relative[:-1])) + base)
-        ends.append(relative + base)
-        base += len(text)
-    text = b"".join(part[2] for part in parts)
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    order = np.argsort(times, kind="stable")
-    ordered = times[order]
-    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(equal):
-        heads = equal[np.insert(np.diff(equal) != 1, 0, True)]
-        for head in heads.tolist():
-            tail = int(np.searchsorted(ordered, ordered[head], "right"))
-            order[head:tail] = sorted(order[head:tail].tolist(), key=lambda i: text[start[i]:end[i]])
-    start, end = start[order], end[order]
+    for part in parts:
+        starts.append(np.concatenate(([0], part.ends[:-1])) + base)
+        ends.append(part.ends + base)
+        base += len(part.text)
+    text = b"".join([part.text for part in parts])
+    order = np.lexsort((np.concatenate([part.ties for part in parts]), np.concatenate([part.times for part in parts])))
+    start, end = np.concatenate(starts)[order], np.concatenate(ends)[order]
     # rows that already stood side by side are copied as one
     breaks = np.flatnonzero(start[1:] != end[:-1]) + 1
     first = start[np.concatenate(([0], breaks))].tolist()

@@ -34,7 +34,9 @@ def nanoseconds(text: str | None) -> int | None:
     return int(datetime.datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int((fraction + "0" * 9)[:9])
 
 
-@pytest.mark.skipif(not CORPUS, reason="PCAPSEC_CORPUS is not set")
+pytestmark = pytest.mark.skipif(not CORPUS, reason="PCAPSEC_CORPUS is not set: captures of others are no part of this project")
+
+
 def test_there_is_a_corpus():
     assert len(ROWS) > 100
 
@@ -53,10 +55,13 @@ def test_packets_and_times_are_those_of_tshark(row):
     packets = sum(window.n_frames for window in source)
     capture = source.captures[0]
     complaints = " ".join(truth["tshark_messages"])
-    if "doesn't support" in complaints or "damaged or corrupt" in complaints:
-        # tshark stops at an unknown link type, version or damage; the walk goes on, and says when it had to step over something
+    if "damaged or corrupt" in complaints:
+        # tshark stops there, after reading a record of rubbish in one file; the walk steps over it and says so
         assert packets >= truth["packets"] - 1
-        assert capture.complete == (capture.skipped_bytes == 0 and "damaged" not in complaints) or not capture.complete
+        assert capture.skipped_bytes > 0 and not capture.complete and capture.notes
+        return
+    if "doesn't support" in complaints:  # tshark stops at a link type or version that it does not know; the walk need not know it
+        assert packets > truth["packets"] or path.stat().st_size == 24  # one is a head without packets
         return
     assert packets == truth["packets"]
     assert capture.complete == ("cut short" not in complaints)

@@ -47,7 +47,8 @@ def test_whole_conversation():
         starttls_offered=True, starttls_offered_at=0, starttls_requested=False, auth_mechanisms=("PLAIN", "LOGIN"), auth_mechanisms_at=capability_at,
         login_disabled=False, first_clear_command="LOGIN", first_clear_command_at=login_at, accepted_clear_command="LOGIN", accepted_clear_code="OK",
         n_mailbox_commands=1, n_commands=5, n_replies=11, identity={"imap-id": "name=Mailer"},
-        logins=[Login(protocol="imap", mechanism="LOGIN-COMMAND", at=login_at, principal="joe", secret=Secret(b"secret"), secret_at=login_at, exposure="password",
+        logins=[Login(protocol="imap", mechanism="LOGIN-COMMAND", at=login_at, principal="joe", secret=Secret(b"secret"), secret_at=login_at,
+            exposure="password",
                       result="success", reply_code="OK", details={"tag": "a3", "login_disabled": False, "form": "atom"})])
 
 
@@ -82,7 +83,8 @@ def test_login_forms(command, principal, secret, form):
 ])
 def test_login_not_well_formed(command, principal, secret, exposure):
     login = login_of(command, "S: a BAD no")
-    assert (login.principal, login.secret, login.exposure, login.well_formed, login.result, login.reason) == (principal, secret, exposure, False, "unknown", "malformed")
+    assert (login.principal, login.secret, login.exposure, login.well_formed, login.result, login.reason) == (principal, secret, exposure, False, "unknown",
+        "malformed")
 
 
 def test_empty_password_is_none():
@@ -93,7 +95,8 @@ def test_empty_password_is_none():
 def test_announced_password_that_was_refused_never_passed():
     parser = same_however_cut(ImapParser, "S: * OK\nC: a LOGIN joe {6}\nS: a NO [PRIVACYREQUIRED] use TLS\nC: b LOGOUT\nS: b OK")
     login = parser.facts.logins[0]
-    assert (login.principal, login.secret, login.exposure, login.result, login.reason, login.reply_code) == ("joe", None, "none", "failed", "refused", "NO [PRIVACYREQUIRED]")
+    assert (login.principal, login.secret, login.exposure, login.result, login.reason, login.reply_code) == ("joe", None, "none", "failed", "refused",
+        "NO [PRIVACYREQUIRED]")
     assert parser.facts.encryption_required_code == "PRIVACYREQUIRED"
     assert parser.facts.n_commands == 2
 
@@ -145,11 +148,13 @@ def test_authenticate_login_and_cancel():
 def test_authenticate_cram_md5():
     digest = "0123456789abcdef0123456789abcdef"
     login = login_of(f"C: a AUTHENTICATE CRAM-MD5\nS: + {b64(b'<1.2@host>')}\nC: {b64(b'joe ' + digest.encode())}")
-    assert (login.mechanism, login.principal, login.secret, login.exposure, login.details["challenge_seen"]) == ("CRAM-MD5", "joe", Secret(digest.encode()), "guessable", True)
+    assert (login.mechanism, login.principal, login.secret, login.exposure, login.details["challenge_seen"]) == ("CRAM-MD5", "joe", Secret(digest.encode()),
+        "guessable", True)
 
 
 def test_exchange_whose_answer_is_missing_ends_with_the_next_command():
-    parser = converse(ImapParser, f"S: * OK\nC: a AUTHENTICATE PLAIN\nS: + \nC: {b64(b'x' + bytes(1) + b'joe' + bytes(1) + b'secret')}\nS! 10\nC: b SELECT INBOX\nS: * x\nS: b OK")
+    token = b64(b"x\0joe\0secret")
+    parser = converse(ImapParser, f"S: * OK\nC: a AUTHENTICATE PLAIN\nS: + \nC: {token}\nS! 10\nC: b SELECT INBOX\nS: * x\nS: b OK")
     assert [(login.principal, login.result) for login in parser.facts.logins] == [("joe", "unknown")]
     assert parser.facts.n_mailbox_commands == 1
 
@@ -163,7 +168,8 @@ def test_starttls():
         """)
     parser = same_however_cut(ImapParser, turns)
     facts = parser.facts
-    assert (facts.starttls_offered, facts.starttls_requested, facts.starttls_accepted, facts.starttls_reply_code, facts.starttls_reply_text, facts.tls_started) == (
+    assert (facts.starttls_offered, facts.starttls_requested, facts.starttls_accepted, facts.starttls_reply_code, facts.starttls_reply_text,
+        facts.tls_started) == (
         True, True, True, "OK", "Begin TLS", True)
     assert (facts.login_disabled, facts.login_disabled_at, facts.first_clear_command) == (True, 0, None)
     assert (parser.handover.to, parser.handover.at[CLIENT]) == ("tls", len(b". STARTTLS\r\n"))
@@ -239,7 +245,8 @@ def test_preauth():
 
 
 @pytest.mark.parametrize("word, masked", [
-    ("XXXXXXXX", True), ("XXXXXXXA", True), ("STARTTLX", True), ("STARTTL", True), ("XSTARTTLS", True), ("CHILDREN", False), ("UNSELECT", False), ("XXXXXXX", False),
+    ("XXXXXXXX", True), ("XXXXXXXA", True), ("STARTTLX", True), ("STARTTL", True), ("XSTARTTLS", True), ("CHILDREN", False), ("UNSELECT", False),
+    ("XXXXXXX", False),
     ("AUTH=XXX", False), ("SORT", False), ("XXXXXXXXX", False),
 ])
 def test_masked_tokens(word, masked):
@@ -276,9 +283,10 @@ def test_lone_line_feeds_are_accepted():
 
 
 def test_security_layer():
-    parser = same_however_cut(ImapParser, "S: * OK\nC: a AUTHENTICATE GSSAPI\nS: +\nC: " + b64(b"token") + "\nS: a OK\n" + r"C> \x00\x00\x00\x05abcde" "\n" r"S> \x00\x00\x00\x05a\r\ncd")
+    login = "S: * OK\nC: a AUTHENTICATE GSSAPI\nS: +\nC: " + b64(b"token") + "\nS: a OK\n"
+    parser = same_however_cut(ImapParser, login + r"C> \x00\x00\x00\x05abcde" "\n" r"S> \x00\x00\x00\x05a\r\ncd")
     assert parser.facts.sasl_wrapped and parser.facts.logins[0].result == "success" and parser.facts.anomalies == []
-    parser = same_however_cut(ImapParser, "S: * OK\nC: a AUTHENTICATE GSSAPI\nS: +\nC: " + b64(b"token") + "\nS: a OK\nC: b SELECT INBOX\nS: b OK")
+    parser = same_however_cut(ImapParser, login + "C: b SELECT INBOX\nS: b OK")
     assert not parser.facts.sasl_wrapped and parser.facts.n_mailbox_commands == 1
 
 
@@ -311,7 +319,8 @@ def test_server_side_alone():
 
 
 def test_capture_that_starts_late():
-    facts = converse(ImapParser, "C> words to LOGIN now please\nC: \nC: to login now please\nC: a7 SELECT INBOX\nS: part of a line\nS: * 4 EXISTS\nS: a7 OK\nC: a8 LOGIN joe secret\nS: a8 OK",
+    facts = converse(ImapParser, "C> words to LOGIN now please\nC: \nC: to login now please\nC: a7 SELECT INBOX\nS: part of a line\nS: * 4 EXISTS\nS: a7 OK\n"
+                                 "C: a8 LOGIN joe secret\nS: a8 OK",
                      start_seen=False).facts
     assert [login.principal for login in facts.logins] == ["joe"]
     assert (facts.greeting, facts.n_mailbox_commands, facts.starttls_requested, facts.anomalies) == (None, 1, None, [])
@@ -321,13 +330,15 @@ def test_capture_that_starts_late():
 
 
 def test_gap_between_lines():
-    facts = converse(ImapParser, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi\nC> a LOG\nC! 20\nC: rest of a line\nC: b9 SELECT INBOX\nS: b9 OK\nS! 5\nS: x\nC: c LOGIN joe secret\nS: c OK").facts
+    facts = converse(ImapParser, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi\nC> a LOG\nC! 20\nC: rest of a line\nC: b9 SELECT INBOX\nS: b9 OK\nS! 5\nS: x\n"
+                                 "C: c LOGIN joe secret\nS: c OK").facts
     assert (facts.logins[0].principal, facts.logins[0].result, facts.n_commands, facts.starttls_requested) == ("joe", "success", 2, None)
 
 
 def test_gap_in_a_login_literal():
     facts = converse(ImapParser, "S: * OK\nC: a LOGIN joe {10}\nS: + go\nC> sec\nC! 4\nC: ret\nS: a OK\nC: b LOGIN ann other\nS: b OK").facts
-    assert [(login.principal, login.secret, login.result, login.well_formed) for login in facts.logins] == [("joe", None, "success", False), ("ann", Secret(b"other"), "success", True)]
+    assert [(login.principal, login.secret, login.result, login.well_formed) for login in facts.logins] == [("joe", None, "success", False),
+        ("ann", Secret(b"other"), "success", True)]
     facts = converse(ImapParser, "S: * OK\nC: a LOGIN {3}\nS: + go\nC! 3\nC:  {6}\nS: + go\nC: secret\nS: a OK").facts
     assert [(login.principal, login.secret) for login in facts.logins] == [(None, Secret(b"secret"))]
 

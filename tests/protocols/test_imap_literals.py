@@ -37,7 +37,8 @@ def test_fetched_message(item):
     head = b"* 1 FETCH (" + item + b" "
     facts = same_however_cut(ImapParser, fetch(head, literal(MAIL), b")\r\n")).facts
     assert facts.messages == [Message(
-        protocol="imap", direction="fetched", side=SERVER, at=len(b"* OK hi\r\n") + len(head) + len(b"{%d}\r\n" % len(MAIL)), accepted=True, message_id="<1@example.org>",
+        protocol="imap", direction="fetched", side=SERVER, at=len(b"* OK hi\r\n") + len(head) + len(b"{%d}\r\n" % len(MAIL)), accepted=True,
+            message_id="<1@example.org>",
         size_bytes=len(MAIL), complete=item[-1:] != b">", from_domain="example.org", subject_length=2)]
     check_after(facts)
 
@@ -49,8 +50,10 @@ def test_header_then_text_is_one_message():
 
 
 def test_header_alone_and_text_alone():
-    facts = same_however_cut(ImapParser, fetch(b"* 1 FETCH (RFC822.HEADER ", literal(HEADER), b")\r\n* 2 FETCH (BODY[TEXT] ", literal(HEADER + TEXT), b" FLAGS ())\r\n")).facts
-    assert [(message.message_id, message.size_bytes, message.complete) for message in facts.messages] == [("<1@example.org>", len(HEADER), False), (None, len(MAIL), True)]
+    facts = same_however_cut(ImapParser, fetch(b"* 1 FETCH (RFC822.HEADER ", literal(HEADER), b")\r\n* 2 FETCH (BODY[TEXT] ", literal(HEADER + TEXT),
+        b" FLAGS ())\r\n")).facts
+    assert [(message.message_id, message.size_bytes, message.complete) for message in facts.messages] == [("<1@example.org>", len(HEADER), False),
+        (None, len(MAIL), True)]
     check_after(facts)
 
 
@@ -60,7 +63,8 @@ def test_partial_fetches_are_one_message():
     assert [(message.message_id, message.size_bytes, message.complete) for message in facts.messages] == [("<1@example.org>", len(MAIL), True)]
 
 
-@pytest.mark.parametrize("head", [b"* 1 FETCH (BODY[HEADER.FIELDS (FROM TO)] ", b"* 1 FETCH (BODY[1] ", b"* 1 FETCH (ENVELOPE (NIL ", b'* LIST () "/" ', b"* 1 FETCH (X-BODY[] "])
+@pytest.mark.parametrize("head", [b"* 1 FETCH (BODY[HEADER.FIELDS (FROM TO)] ", b"* 1 FETCH (BODY[1] ", b"* 1 FETCH (ENVELOPE (NIL ", b'* LIST () "/" ',
+    b"* 1 FETCH (X-BODY[] "])
 def test_small_parts_are_no_messages_and_their_text_is_no_response(head):
     text = b"a OK done\r\n* PREAUTH [CAPABILITY STARTTLS]\r\nb OK x\r\n"
     facts = same_however_cut(ImapParser, fetch(head, literal(text), b")\r\n")).facts
@@ -74,22 +78,26 @@ def test_what_only_looks_like_a_literal(line):
 
 
 def append(*pieces: bytes, answer: str = "S: a OK") -> list:
-    return dialogue("S: * OK hi") + [(CLIENT, pieces[0])] + dialogue("S: + go") + [(CLIENT, b"".join(pieces[1:]))] + dialogue(answer + "\nC: b LOGIN joe secret\nS: b OK")
+    return dialogue("S: * OK hi") + [(CLIENT, pieces[0])] + dialogue("S: + go") + [(CLIENT,
+        b"".join(pieces[1:]))] + dialogue(answer + "\nC: b LOGIN joe secret\nS: b OK")
 
 
 def test_appended_message():
     turns = append(b'a APPEND "Sent box" (\\Seen) {%d}\r\n' % len(MAIL), MAIL, b"\r\n")
     facts = same_however_cut(ImapParser, turns).facts
-    assert facts.messages == [Message(protocol="imap", direction="submitted", side=CLIENT, at=len(turns[1][1]), reply_code="OK", accepted=True, message_id="<1@example.org>",
+    assert facts.messages == [Message(protocol="imap", direction="submitted", side=CLIENT, at=len(turns[1][1]), reply_code="OK", accepted=True,
+        message_id="<1@example.org>",
                                       size_bytes=len(MAIL), complete=True, from_domain="example.org", subject_length=2)]
     assert facts.n_mailbox_commands == 1
     check_after(facts)
 
 
 def test_append_with_literal_mailbox_and_two_messages():
-    turns = append(b"a APPEND {4}\r\n", b"Sent ~{%d+}\r\n" % len(MAIL), MAIL, b" (\\Seen) {%d+}\r\n" % len(MAIL), MAIL, b"\r\n", answer="S: a NO [OVERQUOTA] full")
+    turns = append(b"a APPEND {4}\r\n", b"Sent ~{%d+}\r\n" % len(MAIL), MAIL, b" (\\Seen) {%d+}\r\n" % len(MAIL), MAIL, b"\r\n",
+        answer="S: a NO [OVERQUOTA] full")
     facts = same_however_cut(ImapParser, turns).facts
-    assert [(message.size_bytes, message.complete, message.accepted, message.reply_code) for message in facts.messages] == [(len(MAIL), True, False, "NO [OVERQUOTA]")] * 2
+    assert [(message.size_bytes, message.complete, message.accepted, message.reply_code) for message in facts.messages] == [(len(MAIL), True, False,
+        "NO [OVERQUOTA]")] * 2
     check_after(facts)
 
 
@@ -118,7 +126,8 @@ def test_gap_within_a_fetched_literal_is_stepped_over(start, length):
 
 
 def test_gap_beyond_a_literal_resynchronises():
-    turns = dialogue("S: * OK hi\nC: a FETCH 1 (x)") + [(SERVER, b"* 1 FETCH (BODY[] {50}\r\n" + MAIL[:30]), (SERVER, 40), (SERVER, b"rest of a line\r\na OK done\r\n")] + dialogue("C: b LOGIN joe secret\nS: b OK")
+    turns = dialogue("S: * OK hi\nC: a FETCH 1 (x)") + [(SERVER, b"* 1 FETCH (BODY[] {50}\r\n" + MAIL[:30]), (SERVER, 40),
+        (SERVER, b"rest of a line\r\na OK done\r\n")] + dialogue("C: b LOGIN joe secret\nS: b OK")
     facts = converse(ImapParser, turns).facts
     assert [(message.size_bytes, message.complete) for message in facts.messages] == [(30, False)]
     assert facts.accepted_clear_command == "FETCH"
@@ -126,7 +135,8 @@ def test_gap_beyond_a_literal_resynchronises():
 
 
 def test_gap_within_an_appended_literal():
-    turns = dialogue("S: * OK hi") + [(CLIENT, b"a APPEND x {%d+}\r\n" % len(MAIL) + MAIL[:30]), (CLIENT, 20), (CLIENT, MAIL[50:] + b"\r\nb LOGIN joe secret\r\n")] + dialogue("S: a OK\nS: b OK")
+    turns = dialogue("S: * OK hi") + [(CLIENT, b"a APPEND x {%d+}\r\n" % len(MAIL) + MAIL[:30]), (CLIENT, 20),
+        (CLIENT, MAIL[50:] + b"\r\nb LOGIN joe secret\r\n")] + dialogue("S: a OK\nS: b OK")
     facts = converse(ImapParser, turns).facts
     assert [(message.size_bytes, message.complete, message.accepted) for message in facts.messages] == [(len(MAIL) - 20, False, True)]
     check_after(facts)
@@ -151,7 +161,14 @@ def compressed(plain: list, raw_until: int) -> list:
 
 
 def compressed_conversation(answer: str = "a OK on") -> list:
-    plain = dialogue(f"S: * OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\nC: a COMPRESS DEFLATE\nS: {answer}\nC: b LOGIN joe secret\nS: b OK in\nC: c FETCH 1 (x)") + [
+    plain = dialogue(f"""
+        S: * OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi
+        C: a COMPRESS DEFLATE
+        S: {answer}
+        C: b LOGIN joe secret
+        S: b OK in
+        C: c FETCH 1 (x)
+        """) + [
         (SERVER, b"* 1 FETCH (BODY[] " + literal(MAIL) + b")\r\nc OK\r\n")]
     return compressed(plain, 3)
 
@@ -194,6 +211,14 @@ def test_damage_in_a_compressed_stream():
     assert [anomaly.code for anomaly in facts.anomalies] == ["inflate-failed"]
 
 
+def test_end_of_a_compressed_stream():
+    deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = deflated.compress(b"x") + deflated.flush()
+    inflater = Inflater()
+    assert (inflater.feed(stream), inflater.failed) == (b"x", None)  # as Dovecot does when it closes
+    assert (inflater.feed(b"y"), inflater.failed) == (b"", "inflate-ended")
+
+
 def test_bomb():
     deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = deflated.compress(b"x\r\n" * (20 << 20)) + deflated.flush()
@@ -203,8 +228,10 @@ def test_bomb():
 
 # --- hostile
 
-WORDS = st.sampled_from([b"a ", b"* ", b"+ ", b"LOGIN ", b"AUTHENTICATE ", b"PLAIN ", b"APPEND x ", b"FETCH ", b"OK ", b"NO ", b"BAD ", b"[CAPABILITY ", b"STARTTLS", b"COMPRESS DEFLATE", b"ID (",
-                         b"{3}", b"{3+}", b"{0}", b"~{2}", b"{99999}", b'"', b"\\", b"\r\n", b"\n", b"\0", b"(BODY[] ", b"BODY[HEADER]", b"BODY[TEXT] ", b"BODY[]<0> ", b"1 FETCH (",
+WORDS = st.sampled_from([b"a ", b"* ", b"+ ", b"LOGIN ", b"AUTHENTICATE ", b"PLAIN ", b"APPEND x ", b"FETCH ", b"OK ", b"NO ", b"BAD ", b"[CAPABILITY ",
+    b"STARTTLS", b"COMPRESS DEFLATE", b"ID (",
+                         b"{3}", b"{3+}", b"{0}", b"~{2}", b"{99999}", b'"', b"\\", b"\r\n", b"\n", b"\0", b"(BODY[] ", b"BODY[HEADER]", b"BODY[TEXT] ",
+                         b"BODY[]<0> ", b"1 FETCH (",
                          b"joe ", b"*\r\n", b"DONE", b"AGEAYg==", b"\x16\x03\x01", b"GSSAPI", b")", b"]", b"<5>", b"PREAUTH ", b"BYE "])
 
 
@@ -224,8 +251,10 @@ def test_random_bytes(data, seed):
 
 
 @pytest.mark.parametrize("side, unit", [
-    (CLIENT, b"a LOGIN {1+}\r\nx \r\n"), (CLIENT, b"a APPEND x {1+}\r\nx {1+}\r\nx\r\n"), (CLIENT, b"a\r\n"), (CLIENT, b"a ID (" + b'"a" ' * 50 + b")\r\n"), (CLIENT, b"a LOGIN " + b'"\\' * 100 + b"\r\n"),
-    (SERVER, b"* CAPABILITY " + b"X " * 200 + b"\r\n"), (SERVER, b"* 1 FETCH (BODY[] {1}\r\nx)\r\n"), (SERVER, b"* 1 FETCH (BODY[]<0> {1}\r\nx)\r\n"), (SERVER, b"a OK x\r\n"), (SERVER, b"x\r\n"),
+    (CLIENT, b"a LOGIN {1+}\r\nx \r\n"), (CLIENT, b"a APPEND x {1+}\r\nx {1+}\r\nx\r\n"), (CLIENT, b"a\r\n"), (CLIENT, b"a ID (" + b'"a" ' * 50 + b")\r\n"),
+    (CLIENT, b"a LOGIN " + b'"\\' * 100 + b"\r\n"),
+    (SERVER, b"* CAPABILITY " + b"X " * 200 + b"\r\n"), (SERVER, b"* 1 FETCH (BODY[] {1}\r\nx)\r\n"), (SERVER, b"* 1 FETCH (BODY[]<0> {1}\r\nx)\r\n"),
+    (SERVER, b"a OK x\r\n"), (SERVER, b"x\r\n"),
 ])
 def test_repetition_costs_no_more_than_linear_time(side, unit):
     def seconds(n_bytes):

@@ -37,10 +37,13 @@ def test_whole_conversation():
     greeting_at = b"".join(data for side, data in turns if side == SERVER).index(b"OK")
     assert parser.facts == Facts(
         protocol="managesieve", greeting='OK "Dovecot ready."', greeting_code="OK", greeting_at=greeting_at,
-        capabilities=("IMPLEMENTATION Dovecot Pigeonhole", "SIEVE fileinto reject", "SASL PLAIN login", "STARTTLS", "VERSION 1.0"), capabilities_complete=True, capabilities_at=0,
+        capabilities=("IMPLEMENTATION Dovecot Pigeonhole", "SIEVE fileinto reject", "SASL PLAIN login", "STARTTLS", "VERSION 1.0"),
+            capabilities_complete=True, capabilities_at=0,
         starttls_offered=True, starttls_offered_at=0, starttls_requested=False, auth_mechanisms=("PLAIN", "LOGIN"), auth_mechanisms_at=0,
-        first_clear_command="AUTHENTICATE", first_clear_command_at=0, accepted_clear_command="AUTHENTICATE", accepted_clear_code="OK", n_mailbox_commands=1, n_commands=3, n_replies=4,
-        logins=[Login(protocol="managesieve", mechanism="PLAIN", at=0, principal="joe", secret=Secret(b"secret"), secret_at=0, exposure="password", result="success", reply_code="OK",
+        first_clear_command="AUTHENTICATE", first_clear_command_at=0, accepted_clear_command="AUTHENTICATE", accepted_clear_code="OK", n_mailbox_commands=1,
+            n_commands=3, n_replies=4,
+        logins=[Login(protocol="managesieve", mechanism="PLAIN", at=0, principal="joe", secret=Secret(b"secret"), secret_at=0, exposure="password",
+            result="success", reply_code="OK",
                       details={"initial_response": True, "prompts": 0})])
 
 
@@ -52,20 +55,24 @@ def test_whole_conversation():
 def test_forms_of_authenticate(text, initial):
     facts = same_however_cut(ManageSieveParser, GREETING + text + "\nS: OK\nC: LISTSCRIPTS\nS: OK").facts
     login = facts.logins[0]
-    assert (login.mechanism, login.principal, login.secret, login.exposure, login.result, login.details["initial_response"]) == ("PLAIN", "joe", Secret(b"secret"), "password", "success", initial)
+    assert (login.mechanism, login.principal, login.secret, login.exposure, login.result, login.details["initial_response"]) == ("PLAIN", "joe",
+        Secret(b"secret"), "password", "success", initial)
     assert (facts.n_mailbox_commands, facts.anomalies) == (1, [])
 
 
 def test_prompts_and_cancel():
     user, password = (base64.b64encode(word).decode() for word in (b"joe", b"secret"))
-    login = same_however_cut(ManageSieveParser, GREETING + f'C: AUTHENTICATE "LOGIN"\nS: {{12}}\nS: VXNlcm5hbWU6\nC: "{user}"\nS: "UGFzc3dvcmQ6"\nC: "{password}"\nS: NO "wrong"').facts.logins[0]
-    assert (login.principal, login.secret, login.result, login.reason, login.reply_code, login.details["prompts"]) == ("joe", Secret(b"secret"), "failed", None, "NO", 2)
-    login = same_however_cut(ManageSieveParser, GREETING + f'C: AUTHENTICATE "LOGIN"\nS: ""\nC: "{user}"\nS: ""\nC: "*"\nS: NO "cancelled"').facts.logins[0]
+    begin = GREETING + 'C: AUTHENTICATE "LOGIN"\n'
+    login = same_however_cut(ManageSieveParser, begin + f'S: {{12}}\nS: VXNlcm5hbWU6\nC: "{user}"\nS: "UGFzc3dvcmQ6"\nC: "{password}"\nS: NO "wrong"').facts.logins[0]
+    assert (login.principal, login.secret, login.result, login.reason, login.reply_code, login.details["prompts"]) == ("joe", Secret(b"secret"), "failed",
+        None, "NO", 2)
+    login = same_however_cut(ManageSieveParser, begin + f'S: ""\nC: "{user}"\nS: ""\nC: "*"\nS: NO "cancelled"').facts.logins[0]
     assert (login.principal, login.secret, login.result, login.reason) == ("joe", None, "failed", "cancelled")
 
 
 @pytest.mark.parametrize("answer, result, reason, code", [
-    ('NO "no"', "failed", None, "NO"), ('NO (ENCRYPT-NEEDED) "TLS"', "failed", "refused", "NO (ENCRYPT-NEEDED)"), ('no ("AUTH-TOO-WEAK")', "failed", "refused", "NO (AUTH-TOO-WEAK)"),
+    ('NO "no"', "failed", None, "NO"), ('NO (ENCRYPT-NEEDED) "TLS"', "failed", "refused", "NO (ENCRYPT-NEEDED)"),
+    ('no ("AUTH-TOO-WEAK")', "failed", "refused", "NO (AUTH-TOO-WEAK)"),
     ("NO (TRYLATER)", "unknown", "temporary", "NO (TRYLATER)"), ('BYE "too many"', "failed", None, "BYE"), ('OK (SASL "cnNwYXV0aA==")', "success", None, "OK"),
     ("NO {5}\nS: wrong", "failed", None, "NO"),
 ])
@@ -80,7 +87,8 @@ def test_answers(answer, result, reason, code):
 def test_starttls():
     parser = same_however_cut(ManageSieveParser, GREETING + 'C: STARTTLS\nS: OK "Begin TLS"\n' + r"C> \x16\x03\x01\x00\x05hello")
     facts = parser.facts
-    assert (facts.starttls_requested, facts.starttls_accepted, facts.starttls_reply_code, facts.tls_started, parser.handover.to) == (True, True, "OK", True, "tls")
+    assert (facts.starttls_requested, facts.starttls_accepted, facts.starttls_reply_code, facts.tls_started, parser.handover.to) == (True, True, "OK", True,
+        "tls")
     facts = same_however_cut(ManageSieveParser, GREETING + 'C: STARTTLS\nS: NO "broken"\nC: CAPABILITY\nS: "IMPLEMENTATION" "x"\nS: OK').facts
     assert (facts.starttls_accepted, facts.starttls_reply_code, facts.starttls_reply_text, facts.starttls_offered) == (False, "NO", '"broken"', False)
 
@@ -121,7 +129,8 @@ def test_one_side_only():
 
 
 def test_gap_within_a_script_and_late_start():
-    turns = dialogue(GREETING) + [(CLIENT, b'PUTSCRIPT "x" {100+}\r\nkeep'), (CLIENT, 90), (CLIENT, b"ended;\r\n")] + dialogue(f'S: OK\nC: AUTHENTICATE "PLAIN" "{PLAIN}"\nS: OK')
+    turns = dialogue(GREETING) + [(CLIENT, b'PUTSCRIPT "x" {100+}\r\nkeep'), (CLIENT, 90),
+        (CLIENT, b"ended;\r\n")] + dialogue(f'S: OK\nC: AUTHENTICATE "PLAIN" "{PLAIN}"\nS: OK')
     facts = converse(ManageSieveParser, turns).facts
     assert [(login.principal, login.result) for login in facts.logins] == [("joe", "success")]
     assert facts.anomalies == []
@@ -140,14 +149,16 @@ def test_gap_in_a_token():
     (b"", b'"IMPLEMENTATION" "x"\r\n', True), (b"", b'"sieve" ""\r\n', True), (b'AUTHENTICATE "PLAIN"\r\n', b"", True), (b'PUTSCRIPT "x" {3+}\r\n', b"", True),
     (b"LISTSCRIPTS\r\n", b"OK\r\n", True), (b"STARTTLS\r\nLISTSCRIPTS\r\n", b"", True),
     (b"", b"", None), (b"", b'"IMPL', None), (b"STARTTLS\r\n", b"", None), (b"", b"OK\r\n", None), (b"CAPA", b"", None), (b"", b"O", None),
-    (b"", b"220 x ESMTP\r\n", False), (b"", b"+OK\r\n", False), (b"", b"* OK\r\n", False), (b"EHLO x\r\n", b"", False), (b"a LOGIN x y\r\n", b"", False), (b"", b'"hello" world\r\n', False),
+    (b"", b"220 x ESMTP\r\n", False), (b"", b"+OK\r\n", False), (b"", b"* OK\r\n", False), (b"EHLO x\r\n", b"", False), (b"a LOGIN x y\r\n", b"", False),
+    (b"", b'"hello" world\r\n', False),
     (b"", b"HTTP/1.1 200\r\n", False), (b"STARTTLS\r\n", b"220 go\r\n", False), (b"\x16\x03\x01\x00\x05hello\n", b"", False),
 ])
 def test_probe(client, server, expected):
     assert probe(client, server) is expected
 
 
-WORDS = st.sampled_from([b'"', b'"PLAIN" ', b"AUTHENTICATE ", b"PUTSCRIPT ", b"{3+}", b"{0+}", b"{2}", b"\r\n", b"OK ", b"NO ", b"BYE ", b"(SASL \"x\")", b"STARTTLS", b'"SASL" ', b'"STARTTLS"', b"\\",
+WORDS = st.sampled_from([b'"', b'"PLAIN" ', b"AUTHENTICATE ", b"PUTSCRIPT ", b"{3+}", b"{0+}", b"{2}", b"\r\n", b"OK ", b"NO ", b"BYE ", b"(SASL \"x\")",
+    b"STARTTLS", b'"SASL" ', b'"STARTTLS"', b"\\",
                          b"*", b"\0", b"CAPABILITY", b"\x16\x03\x01", b"AGEAYg==", b"(", b"GSSAPI"])
 
 

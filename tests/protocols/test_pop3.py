@@ -119,6 +119,13 @@ def test_late_start():
     assert (found.greeting, found.starttls_requested) == (None, None)
 
 
+def test_greeting_that_is_missing_shifts_nothing():
+    found = facts("C: CAPA\nS: +OK Capability list follows\nS: TOP\nS: .\nC: USER a\nS: +OK\nC: PASS b\nS: -ERR no")
+    assert (found.greeting, found.capabilities, found.logins[0].result) == (None, ("TOP",), "failed")
+    hasty = facts("C> USER a\\r\\nPASS b\\r\\n\nS: +OK POP3 server ready\nS: +OK\nS: -ERR no")
+    assert (hasty.greeting, hasty.logins[0].result) == ("+OK POP3 server ready", "failed")
+
+
 # --- APOP
 
 DIGEST = "c4c9334bac560ecc979e58001b3e22fb"

@@ -37,7 +37,7 @@ def test_a_submission_as_csv():
     assert rows.rows["findings"] == [
         '00000000000000aa,PS101,smtp-auth-plain,Password of alice@example.com sent in clear,critical,high,credential,PLAIN,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,alice@example.com,PLAIN,success,"{""initial_response"":true,""reply_code"":""235""}",require TLS before AUTH,'
-        '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,client,20,' + watch + "\n"
+        '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,client,20,' + watch + "\n",
         '00000000000000bb,PS204,starttls-offered-unused,"STARTTLS offered, not used",high,medium,cleartext,,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,client,20,' + watch + "\n"]
     assert rows.rows["sessions"] == [
@@ -54,15 +54,15 @@ def test_a_submission_as_csv():
     assert rows.rows["assessments"] == [
         "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS204,fail,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"]
     assert rows.rows["tls"] == rows.rows["hops"] == rows.rows["rpc"] == rows.rows["http"] == []
-    assert rows.times["findings"] == [made.T0 + 20_000] and rows.times["sessions"] == [made.T0]
+    assert rows.times["findings"] == [made.T0 + 20_000] * 2 and rows.times["sessions"] == [made.T0]
     assert rows.size == sum(len(text) for texts in rows.rows.values() for text in texts)
 
 
 def test_tls_as_csv():
     rows = rows_of(made.imaps())
     assert rows.rows["tls"] == [
-        "2024-05-01T08:00:00.000000000Z,monday.pcap,10,00000000000000t,2001:db8::7,40000,2001:db8::25,993,".replace("00000000000000t", "000000000000000t")
-        + 'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,imap.example.com,imap,,,true,,,,,,,,,,,,\n']
+        '2024-05-01T08:00:00.000000000Z,monday.pcap,10,000000007ffffff7,2001:db8::7,40000,2001:db8::25,993,'
+        'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,imap.example.com,imap,,,true,,,,,,,,,,,,\n']
     assert rows.rows["assessments"] == rows.rows["findings"] == []
     values = dict(zip((c.name for c in schema.columns("sessions")), rows_of(made.imaps(), text=False).rows["sessions"][0]))
     assert {name: values[name] for name in ("tls_version", "tls_sni", "starttls_state", "auth_mechanisms", "capabilities", "server_name", "principals")} == {
@@ -241,4 +241,4 @@ def test_a_packet_full_of_logins_takes_linear_time():
     begun = time.process_time()
     rows = rows_of(session)
     assert time.process_time() - begun < 2
-    assert "".join(rows.rows["findings"]).count("\n") == 8000
+    assert len(rows.rows["findings"]) == 8000
