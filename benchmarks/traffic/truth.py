@@ -163,8 +163,8 @@ class Truth:
         kinds: dict[str, Counter[str]] = defaultdict(Counter)
         for script, n, n_facts in zip(scripts, self.started.tolist(), self._fact_keys):
             kinds[script.kind]["conversations"] += n
-            self.made.facts.update({key: n * count for key, count in Counter(n_facts).items()})
-            if script.protocol is not None:
+            self.made.facts.update({key: n * count for key, count in Counter(n_facts).items() if n})
+            if script.protocol is not None and n:
                 self.made.conversations[script.kind] += n
         by_protocol: Counter[str] = Counter()
         certain_by_protocol: Counter[str] = Counter()
@@ -189,7 +189,7 @@ class Truth:
             "lost_frames": frames(kernels.LOST_PAYLOAD), "duplicated_frames": frames(kernels.DUPLICATED_PAYLOAD), "reordered_frames": frames(kernels.REORDERED_PAYLOAD),
             "mail": {"made": {"conversations": {"total": sum(by_protocol.values()), "by_protocol": dict(sorted(by_protocol.items())), "by_kind": dict(sorted(self.made.conversations.items()))},
                               **self.made.counts()},
-                     "certain": {"conversations": {"total": sum(certain_by_protocol.values()), "by_protocol": dict(sorted(certain_by_protocol.items())),
+                     "certain": {"conversations": {"total": sum(certain_by_protocol.values()), "by_protocol": dict(sorted((+certain_by_protocol).items())),
                                                    "by_kind": dict(sorted((+self.certain.conversations).items()))},
                                  **self.certain.counts(), "digests": dict(sorted(self.certain.digests.items()))},
                      "gapped": {"conversations": sum(self.n_gapped.values()), "by_kind": dict(sorted(self.n_gapped.items())), "file": path.stem + ".gapped.jsonl",

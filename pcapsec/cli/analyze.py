@@ -143,12 +143,12 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
     code = _code(outcome, summary, fail_on)
     _complain(outcome)
     if not quiet:
-        if summarise:
+        if summarise and outcome.captures:
             from ..report.terminal import render
 
             text = render(summary, outcome.captures, unread=[str(error) for error in outcome.errors], elapsed_s=time.monotonic() - begun)
             _to_stdout([text.encode(sys.stdout.encoding or "utf-8", "replace")])
-        elif destination is not None:
+        if destination is not None:
             _closing_line(summary, destination.directory)
     return code
 

@@ -58,7 +58,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     try:
         code = cli.main(args=arguments, prog_name="pcapsec", standalone_mode=False)
-        sys.stdout.flush()
+        _flush()
         return code if isinstance(code, int) else DONE
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -86,6 +86,13 @@ def run(arguments: list[str] | None = None) -> int:
         last = traceback.extract_tb(error.__traceback__)[-1]
         say(f"pcapsec: a fault of ours: {type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}; please report it")
         return FAULT
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_pipe()
 
 
 def leave_pipe() -> None:

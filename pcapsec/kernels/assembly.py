@@ -425,3 +425,19 @@ def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_tu
         _one_flow(t, entry, ready[k, 1] != 0, rows, after, before, gone, out_bytes, out_turns, out_marks, out_results[n_results], work)
         n_results += 1
     return last
+
+
+@kernel
+def locate(marks, first, last, side, offset):
+    """Row among marks[first:last] of the segment that brought a stream offset of a side; the last one before it, or -1.
+
+    Args:
+        marks int64[:, N_MARK]; first, last, side, offset int64
+    """
+    found = -1
+    for row in range(first, last):
+        if marks[row, 0] == side:
+            if marks[row, 1] > offset:
+                break
+            found = row
+    return found

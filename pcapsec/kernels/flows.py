@@ -110,6 +110,7 @@ def release_segment(segments, blocks, scalars, row):
     """Give back one kept segment and its bytes."""
     n_blocks = ((segments[row, S_LENGTH] >> 32) + BLOCK - 1) // BLOCK
     if n_blocks > 0:
+        scalars[LIVE_BYTES] -= n_blocks * BLOCK
         head = segments[row, S_AT] >> 3
         blocks[head] = scalars[ARENA_FREE + n_blocks]
         scalars[ARENA_FREE + n_blocks] = segments[row, S_AT] + 1
@@ -122,11 +123,13 @@ def release_segment(segments, blocks, scalars, row):
 def _allocate(blocks, scalars, n_blocks, arena_bytes):
     """Arena offset of n_blocks contiguous blocks, -1 when the arena is full."""
     head = scalars[ARENA_FREE + n_blocks]
+    scalars[LIVE_BYTES] += n_blocks * BLOCK
     if head:
         scalars[ARENA_FREE + n_blocks] = blocks[(head - 1) >> 3]
         return head - 1
     at = scalars[ARENA_TOP]
     if at + n_blocks * BLOCK > arena_bytes:
+        scalars[LIVE_BYTES] -= n_blocks * BLOCK
         return -1
     scalars[ARENA_TOP] = at + n_blocks * BLOCK
     return at
@@ -415,10 +418,6 @@ def _segment(data, t, ts_ns, frame):
                     if status != DONE:
                         return status
     scalars[C_TCP] += 1
-    if packet[IP_LENGTH] > 1500:
-        scalars[C_SUPERFRAMES] += 1
-        if packet[IP_LENGTH] > scalars[C_MAX_IP]:
-            scalars[C_MAX_IP] = packet[IP_LENGTH]
     t.seen[seen_row, 0] = print_hash
     t.seen[seen_row, 1] = ts_ns
     if duplicate:
@@ -522,6 +521,9 @@ def scan(data, frames, first, last, frame_base, t):
         code = DONE
         if status == TCP:
             code = _segment(data, t, ts_ns, frame_base + i)
+            if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
+                scalars[C_SUPERFRAMES] += 1
+                scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
         elif status == FRAGMENT:
             slot = _gather(data, t, ts_ns)
             if slot >= 0:
@@ -558,12 +560,18 @@ def rehash(t, index):
 
 
 @part
+def _count_flow(t, entry):
+    kind = t.flows[entry, STATE] & CLASS_MASK
+    t.scalars[CLASS_FLOWS + kind] += 1
+    t.scalars[CLASS_BYTES + kind] += (t.flows[entry, BYTES_A] >> 24) + (t.flows[entry, BYTES_B] >> 24)
+
+
+@part
 def drop_flow(t, entry):
     """Forget a flow: count it by class, take it out of the index, free its entry."""
     flows, scalars = t.flows, t.scalars
-    kind = flows[entry, STATE] & CLASS_MASK
-    scalars[CLASS_FLOWS + kind] += 1
-    scalars[CLASS_BYTES + kind] += (flows[entry, BYTES_A] >> 24) + (flows[entry, BYTES_B] >> 24)
+    if flows[entry, STATE] & CLASS_MASK != DONE_WITH:
+        _count_flow(t, entry)
     free_segments(flows, t.segments, t.blocks, scalars, entry)
     if not flows[entry, STATE] & DETACHED:
         unlink(flows, t.index, scalars, entry)
@@ -573,11 +581,14 @@ def drop_flow(t, entry):
 
 
 @kernel
-def sweep(t, start, now_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, evict, out_ready):
+def sweep(t, start, now_ns, settle_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, evict, out_ready):
     """Look over the flow table: choose flows to parse, drop those that are over and were never kept.
 
     Args:
-        t Tables; start int64: flow to begin at; now_ns, linger_ns (after FIN or RST), idle_mail_ns, idle_other_ns int64
+        t Tables; start int64: flow to begin at; now_ns int64
+        settle_ns int64      age after FIN or RST at which a conversation is parsed to its end
+        linger_ns int64      age after FIN or RST at which an entry is forgotten
+        idle_mail_ns, idle_other_ns int64   age of flows without an end
         kept_limit int64     bytes kept of a flow that make it be parsed in part
         evict int64          1: flows ended by age are marked evicted and counted
         out_ready int64[n, 2]  written: flow, 1 if over else 0
@@ -594,7 +605,7 @@ def sweep(t, start, now_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, 
         ended = (state & (FIN_A | FIN_B)) == (FIN_A | FIN_B) or state & (RST_A | RST_B)
         if kind <= MAIL_TLS:
             aged = age > idle_mail_ns
-            over = state & DETACHED or ended and age > linger_ns or aged
+            over = state & DETACHED or ended and age > settle_ns or aged
             if over or (flows[entry, KEPT] >> 32) > kept_limit or (flows[entry, KEPT] & _MASK32) > 4096:
                 if n_ready == len(out_ready):
                     return n_ready, entry
@@ -620,7 +631,13 @@ def steer(t, entries, orders):
             t.flows[entry, STATE] |= COUNT_A | COUNT_B
             free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
         elif orders[i] == 2:
-            drop_flow(t, entry)
+            state = t.flows[entry, STATE]
+            if state & (DETACHED | EVICTED):
+                drop_flow(t, entry)
+            else:  # the entry stays a while, so that late copies of its segments do not look like a new conversation
+                _count_flow(t, entry)
+                free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
+                t.flows[entry, STATE] = (state & ~CLASS_MASK) | DONE_WITH
         elif orders[i] == 3:
             free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
             t.flows[entry, STATE] = (t.flows[entry, STATE] & ~CLASS_MASK) | OTHER

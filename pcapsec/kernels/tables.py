@@ -23,8 +23,8 @@ N_FLOW = 16
 
 # --- bits of STATE
 CLASS_MASK = 15
-UNDECIDED, MAIL, MAIL_TLS, TLS, HTTP, OTHER, FREE, EXCLUDED = 0, 1, 2, 3, 4, 5, 6, 7
-CLASS_NAMES = ("undecided", "mail", "mail-tls", "tls", "http", "other", "free", "excluded")
+UNDECIDED, MAIL, MAIL_TLS, TLS, HTTP, OTHER, FREE, DONE_WITH = 0, 1, 2, 3, 4, 5, 6, 7
+CLASS_NAMES = ("undecided", "mail", "mail-tls", "tls", "http", "other", "free", "done")
 COUNT_A, COUNT_B = 1 << 4, 1 << 5  # bytes of this side are counted, no longer kept
 SYN_A, SYN_B, SYNACK_A, SYNACK_B = 1 << 6, 1 << 7, 1 << 8, 1 << 9
 FIN_A, FIN_B, RST_A, RST_B = 1 << 10, 1 << 11, 1 << 12, 1 << 13
@@ -55,6 +55,7 @@ DUPLICATE_WINDOW_NS = 20_000_000
 # --- scalars, int64[N_SCALAR]
 FLOW_TOP, FLOW_FREE, SEGMENT_TOP, SEGMENT_FREE, ARENA_TOP, INDEX_USED, NOW_NS, N_LIVE = 0, 1, 2, 3, 4, 5, 6, 7
 C_FRAMES, C_UNDECODED, C_DUPLICATES, C_TCP, C_OTHER_IP, C_FRAGMENTS, C_EVICTED, C_UNKNOWN_STARTS = 8, 9, 10, 11, 12, 13, 14, 15
+LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_KEPT_SEGMENTS, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 20, 21, 22, 23
 CLASS_FLOWS, CLASS_BYTES = 32, 40  # eight each
 ARENA_FREE = 64  # one list head per size class

@@ -1,11 +1,10 @@
 """One conversation between its first piece and its end: detection, parsers, hand-overs, and where in the capture each byte was."""
 from __future__ import annotations
 
-import bisect
-
 import numpy
 
 from ..kernels import assembly, tables
+from ..kernels.assembly import locate
 from ..protocols.detect import PARSERS, detect
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
 from ..streams.engine import COUNT, FORGET, GO_ON, SOMETHING_ELSE
@@ -24,9 +23,9 @@ class Conversation:
         result: assembly's row of its first piece.
     """
 
-    __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "late_marks", "base",
+    __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "n_marks", "base",
                  "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "duplicates", "truncated", "truncated_bytes", "conflicts", "checked", "bad", "max_ip",
-                 "unseen_bytes", "fault", "spoke", "_offsets")
+                 "unseen_bytes", "fault", "spoke")
 
     def __init__(self, row: list[int], result: list[int]):
         self.row = row
@@ -39,8 +38,8 @@ class Conversation:
         self.protocol: str | None = None
         self.tunnel = None
         self.tls_from: tuple[int, int] | None = None
-        self.marks: list[numpy.ndarray] = []
-        self.late_marks = 0
+        self.marks: list[tuple[numpy.ndarray, int, int]] = []
+        self.n_marks = 0
         self.base = [0, 0]
         self.waiting: list[tuple[int, int, bytes | int, int]] | None = []
         self.waited = 0
@@ -52,7 +51,6 @@ class Conversation:
         self.unseen_bytes = [0, 0]
         self.fault: str | None = None
         self.spoke = [False, False]
-        self._offsets = None
 
     # --- pieces
 
@@ -99,6 +97,8 @@ class Conversation:
             role = side ^ flip
             if kind == assembly.DATA:
                 spoke[role] = True
+                if self.handshake is not None and self.handshake.complete:
+                    return
                 self._feed(role, data[place:place + length], base[side] + offset)
             else:
                 self._missing(kind, role, side, place, length, base[side] + offset)
@@ -277,35 +277,33 @@ class Conversation:
         n = result[assembly.R_MARKS]
         if not n:
             return
-        piece = marks[result[assembly.R_MARK]:result[assembly.R_MARK] + n]
-        if self.late_marks > MAX_MARKS:
-            piece = piece[::16]
-        if self.base[0] or self.base[1]:
-            piece = piece.copy()
-            piece[:, 1] += numpy.where(piece[:, 0] == 0, self.base[0], self.base[1])
-        self.late_marks += len(piece)
-        if self.late_marks < MAX_MARKS * 8:
-            self.marks.append(piece)
-        self._offsets = None
+        first = result[assembly.R_MARK]
+        if not self.base[0] and not self.base[1]:
+            self.n_marks = n
+            self.marks.append((marks, first, first + n))
+            return
+        piece = marks[first:first + n:1 if self.n_marks < MAX_MARKS else 16].copy()
+        piece[:, 1] += numpy.where(piece[:, 0] == 0, self.base[0], self.base[1])
+        self.n_marks += len(piece)
+        if self.n_marks < MAX_MARKS * 8:
+            self.marks.append((piece, 0, len(piece)))
+
+    def settle_marks(self) -> None:
+        """The batch's arrays go away: keep a copy of what is this conversation's."""
+        if len(self.marks) == 1:
+            marks, first, last = self.marks[0]
+            if first or last != len(marks):
+                self.marks[0] = (marks[first:last].copy(), 0, last - first)
 
     def place(self, role: int, at: int) -> tuple[int, int]:
         """(global frame, ts_ns) of the segment that brought a stream offset of a side; the nearest one before it when that was not kept."""
-        known = self._offsets
-        if known is None:
-            known = self._offsets = ([], [], [], [], [], [])
-            for piece in self.marks:
-                for side, offset, frame, ts_ns in piece.tolist():
-                    group = 3 * side
-                    known[group].append(offset)
-                    known[group + 1].append(frame)
-                    known[group + 2].append(ts_ns)
-        group = 3 * (role ^ self.flip)
-        index = bisect.bisect_right(known[group], at) - 1
-        if index < 0:
-            if not known[group]:
-                return self.row[tables.FRAMES] >> 28, self.row[tables.FIRST_NS]
-            index = 0
-        return known[group + 1][index], known[group + 2][index]
+        side = role ^ self.flip
+        for marks, first, last in reversed(self.marks):
+            row = locate(marks, first, last, side, at)
+            if row >= 0:
+                found = marks[row]
+                return int(found[2]), int(found[3])
+        return self.row[tables.FRAMES] >> 28, self.row[tables.FIRST_NS]
 
 
 class _Pending:

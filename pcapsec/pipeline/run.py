@@ -149,6 +149,7 @@ class _Worker:
                 conversation = Conversation(row, result)
                 order = conversation.take(row, result, turns, data, marks)
                 if order != FORGET:
+                    conversation.settle_marks()
                     conversations[entry] = conversation
             else:
                 order = conversation.take(row, result, turns, data, marks)

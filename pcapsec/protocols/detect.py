@@ -1,7 +1,8 @@
 """Which protocol the first bytes of a conversation are. The content decides; the port only breaks ties and lets a weaker proof do.
 
-Several protocols share their words: SMTP, FTP and NNTP answer with three digits, POP3, FTP and IRC know USER, POP3 and Redis say +OK. So a look-alike is ruled out first,
-by what only it says, and then each mail protocol's own `probe` is asked. One that says True wins; while one still wants more bytes nothing is decided unless the port agrees.
+Several protocols share their words: SMTP, FTP and NNTP answer with three digits, POP3, FTP and IRC know USER, POP3 and Redis say +OK. So a look-alike is
+ruled out first, by what only it says, and then each mail protocol's own `probe` is asked. One that says True wins; while one still wants more bytes nothing is
+decided unless the port agrees.
 """
 from __future__ import annotations
 
@@ -22,21 +23,23 @@ PARSERS: dict[str, type] = {
 MAX_GREETING_BYTES = 1024  # of one line; RFC 5321 §4.5.3.1.5 allows 512
 MAX_LOOK_BYTES = 4096  # of each side; what has not shown itself by then is something else
 
-# RULES.md 0.7; the implicit TLS ports too, since a plain service there is a finding of its own
+# Registered and common mail ports; those of implicit TLS too, since a plain service there is a finding of its own
 PORTS = {
-    24: "smtp", 25: "smtp", 26: "smtp", 465: "smtp", 587: "smtp", 1025: "smtp", 2525: "smtp", 8025: "smtp", 110: "pop3", 995: "pop3", 119: "nntp", 433: "nntp", 563: "nntp",
-    143: "imap", 993: "imap", 2000: "managesieve", 4190: "managesieve"}
+    24: "smtp", 25: "smtp", 26: "smtp", 465: "smtp", 587: "smtp", 1025: "smtp", 2525: "smtp", 8025: "smtp",
+    110: "pop3", 995: "pop3", 119: "nntp", 433: "nntp", 563: "nntp", 143: "imap", 993: "imap", 2000: "managesieve", 4190: "managesieve"}
 
 _PROBES = {"smtp": smtp_grammar.probe, "imap": imap_grammar.probe, "pop3": pop3.probe, "nntp": nntp.probe, "managesieve": managesieve.probe}
 
 # --- what is none of ours
 
 _FOREIGN_CLIENT = re.compile(
-    rb"[A-Z]{3,16} \S{1,2000} (?:HTTP|RTSP|SIP|ICAP)/|SSH-|\*\d{1,9}\r\n|\xff[\xf0-\xfe]|NICK |CAP LS|PASS \S+\r?\nNICK |PRI \* HTTP|\x00|JOIN |PRIVMSG |GET /|<\?xml|<stream|\{",
+    rb"[A-Z]{3,16} \S{1,2000} (?:HTTP|RTSP|SIP|ICAP)/|SSH-|\*\d{1,9}\r\n|\xff[\xf0-\xfe]|NICK |CAP LS|PASS \S+\r?\nNICK "
+    rb"|PRI \* HTTP|\x00|JOIN |PRIVMSG |GET /|<\?xml|<stream|\{",
     re.IGNORECASE)
 _FOREIGN_SERVER = re.compile(rb"SSH-|(?:HTTP|RTSP|SIP|ICAP)/|:|\xff[\xf0-\xfe]|RFB |<|@RSYNCD|\{|\+PONG|\$-?\d|\x00", re.IGNORECASE)
 _FTP_CLIENT = re.compile(
-    rb"(?:SYST|FEAT|PASV|PWD|XPWD|CDUP|REIN|MLSD|EPSV)\r?$|(?:PORT|EPRT|TYPE|CWD|OPTS|PBSZ|PROT|ACCT|ADAT|STOR|NLST|SITE|MKD|RNFR|SIZE|MDTM) \S|PBSZ\b|AUTH (?:TLS|SSL|TLS-C|TLS-P)\r?$",
+    rb"(?:SYST|FEAT|PASV|PWD|XPWD|CDUP|REIN|MLSD|EPSV)\r?$|(?:PORT|EPRT|TYPE|CWD|OPTS|PBSZ|PROT|ACCT|ADAT|STOR|NLST|SITE|MKD|RNFR|SIZE|MDTM) \S"
+    rb"|PBSZ\b|AUTH (?:TLS|SSL|TLS-C|TLS-P)\r?$",
     re.IGNORECASE | re.MULTILINE)
 _FTP_GREETING = re.compile(rb"ftp(?!\.)|FileZilla|Serv-U|Microsoft FTP", re.IGNORECASE)
 _MAIL_GREETING = re.compile(rb"\bE?SMTPS?\b|\bLMTP\b|mail", re.IGNORECASE)
@@ -69,23 +72,32 @@ def _is_foreign(client: bytes, server: bytes) -> bool:
 
 # --- captures that begin in the middle of a conversation
 
-_LATE = {
-    "smtp": (re.compile(rb"^(?:(?:EHLO|HELO|LHLO) \S+|MAIL FROM: ?<[^>\r\n]*>.*|RCPT TO: ?<[^>\r\n]+>.*|BDAT \d+(?: LAST)?)\r?\n", re.IGNORECASE | re.MULTILINE),
-             re.compile(rb"^(?:2[25][01][ -][25]\.\d\.\d |354[ -].*(?:\.|mail|data|input)|250-(?:PIPELINING|SIZE|8BITMIME|STARTTLS|ENHANCEDSTATUSCODES|AUTH|CHUNKING|SMTPUTF8|DSN)\b"
-                        rb"|250 .*(?:queued|sender|recipient)|235[ -]2\.7\.0|334 (?:VXNlcm5hbWU6|UGFzc3dvcmQ6)|[45]5[0-4][ -][45]\.\d\.\d )", re.IGNORECASE | re.MULTILINE)),
-    "pop3": (re.compile(rb"^(?:UIDL(?: \d+)?|RETR \d+|TOP \d+ \d+|DELE \d+|STLS|CAPA|APOP \S+ [0-9a-f]{32})\r?\n", re.IGNORECASE | re.MULTILINE),
-             re.compile(rb"^(?:\+OK \d+ (?:octets|bytes|messages|\d+\r?\n)|\+OK .*(?:octets|messages|maildrop|mailbox|logged in|deleted|POP)|-ERR \[(?:AUTH|IN-USE|SYS|LOGIN))",
-                        re.IGNORECASE | re.MULTILINE)),
-    "nntp": (re.compile(rb"^(?:GROUP [a-z0-9+_-]+\.\S+|(?:ARTICLE|HEAD|BODY)(?: \d+| <[^>\r\n]+>)|X?OVER \d+(?:-\d*)?|XHDR \S+ \S+|AUTHINFO (?:USER|PASS|SASL) \S.*|MODE (?:READER|STREAM)"
-                        rb"|(?:CHECK|TAKETHIS|IHAVE) <[^>\r\n]+>|NEWGROUPS \d+ .*)\r?\n", re.IGNORECASE | re.MULTILINE),
-             re.compile(rb"^(?:22[0-3] \d+ <[^>\r\n]+>|211 \d+ \d+ \d+ \S+\.\S|(?:238|239|438|439) <[^>\r\n]+>|(?:281|381) .*(?:auth|pass)|215 .*(?:newsgroups|list))",
-                        re.IGNORECASE | re.MULTILINE)),
+_ANY_CASE = re.IGNORECASE | re.MULTILINE
+_LATE = {  # what the client says, what the server says
+    "smtp": (
+        re.compile(rb"^(?:(?:EHLO|HELO|LHLO) \S+|MAIL FROM: ?<[^>\r\n]*>.*|RCPT TO: ?<[^>\r\n]+>.*|BDAT \d+(?: LAST)?)\r?\n", _ANY_CASE),
+        re.compile(
+            rb"^(?:2[25][01][ -][25]\.\d\.\d |354[ -].*(?:\.|mail|data|input)|250 .*(?:queued|sender|recipient)|235[ -]2\.7\.0|334 (?:VXNlcm5hbWU6|UGFzc3dvcmQ6)"
+            rb"|250-(?:PIPELINING|SIZE|8BITMIME|STARTTLS|ENHANCEDSTATUSCODES|AUTH|CHUNKING|SMTPUTF8|DSN)\b|[45]5[0-4][ -][45]\.\d\.\d )", _ANY_CASE)),
+    "pop3": (
+        re.compile(rb"^(?:UIDL(?: \d+)?|RETR \d+|TOP \d+ \d+|DELE \d+|STLS|CAPA|APOP \S+ [0-9a-f]{32})\r?\n", _ANY_CASE),
+        re.compile(
+            rb"^(?:\+OK \d+ (?:octets|bytes|messages|\d+\r?\n)|\+OK .*(?:octets|messages|maildrop|mailbox|logged in|deleted|POP)"
+            rb"|-ERR \[(?:AUTH|IN-USE|SYS|LOGIN))", _ANY_CASE)),
+    "nntp": (
+        re.compile(
+            rb"^(?:GROUP [a-z0-9+_-]+\.\S+|(?:ARTICLE|HEAD|BODY)(?: \d+| <[^>\r\n]+>)|X?OVER \d+(?:-\d*)?|XHDR \S+ \S+|AUTHINFO (?:USER|PASS|SASL) \S.*"
+            rb"|MODE (?:READER|STREAM)|(?:CHECK|TAKETHIS|IHAVE) <[^>\r\n]+>|NEWGROUPS \d+ .*)\r?\n", _ANY_CASE),
+        re.compile(
+            rb"^(?:22[0-3] \d+ <[^>\r\n]+>|211 \d+ \d+ \d+ \S+\.\S|(?:238|239|438|439) <[^>\r\n]+>|(?:281|381) .*(?:auth|pass)"
+            rb"|215 .*(?:newsgroups|list))", _ANY_CASE)),
 }
 # Enough on the protocol's own port, where any reply or verb of it may begin the capture
 _LATE_ON_PORT = {
     "smtp": (re.compile(rb"^(?:EHLO|HELO|LHLO|MAIL|RCPT|DATA|BDAT|RSET|QUIT|NOOP|AUTH|STARTTLS|VRFY)\b[^\r\n]*\r?\n", re.IGNORECASE),
              re.compile(rb"^(?:2(?:20|21|35|50|51|52)|334|354|4(?:21|50|51|52|54)|5(?:0[0-4]|3[045]|38|5[0-5]))[ -][^\n]*\n")),
-    "pop3": (re.compile(rb"^(?:USER \S|PASS |APOP|AUTH|CAPA|STLS|STAT|LIST|RETR|DELE|UIDL|TOP|NOOP|RSET|QUIT)[^\n]*\n", re.IGNORECASE), re.compile(rb"^(?:\+OK\b|-ERR\b)[^\n]*\n", re.IGNORECASE)),
+    "pop3": (re.compile(rb"^(?:USER \S|PASS |APOP|AUTH|CAPA|STLS|STAT|LIST|RETR|DELE|UIDL|TOP|NOOP|RSET|QUIT)[^\n]*\n", re.IGNORECASE),
+             re.compile(rb"^(?:\+OK\b|-ERR\b)[^\n]*\n", re.IGNORECASE)),
     "nntp": (re.compile(rb"^(?:" + b"|".join(sorted(nntp.VERBS)) + rb")\b[^\n]*\n", re.IGNORECASE), re.compile(rb"^[1-5]\d\d [^\n]*\n")),
 }
 

@@ -1,7 +1,8 @@
 """What POP3 and NNTP share: replies that pair with commands, blocks that end with a lone dot, SASL between lines, masked capability words.
 
-Pairing: each command waits in `pending` for its reply. Bytes that are lost on the server's side make the waiting ones unknown; a reply that nothing waits for is judged by
-its own shape (subclasses). After a gap inside a block the block goes on to its dot; when the dot itself was lost, the client's next command ends the block.
+Pairing: each command waits in `pending` for its reply. Bytes that are lost on the server's side make the waiting ones unknown; a reply that nothing
+waits for is judged by its own shape (subclasses). After a gap inside a block the block goes on to its dot; when the dot itself was lost, the client's next
+command ends the block.
 """
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ MAX_LIST_BYTES = 16384  # capability lists and the like; real ones stay below 1 
 MAX_CACHE = 256  # capability lists that were read already; a server sends the same one to everybody
 
 # Tokens that a client sends at least, so that a token can be told from a command where the server's prompts are not seen
-_N_TOKENS = {"PLAIN": 1, "LOGIN": 2, "CRAM-MD5": 1, "DIGEST-MD5": 2, "NTLM": 2, "XOAUTH2": 1, "OAUTHBEARER": 1, "EXTERNAL": 1, "ANONYMOUS": 1, "GSSAPI": 3, "GSS-SPNEGO": 3}
+_N_TOKENS = {
+    "PLAIN": 1, "LOGIN": 2, "CRAM-MD5": 1, "DIGEST-MD5": 2, "NTLM": 2, "XOAUTH2": 1, "OAUTHBEARER": 1, "EXTERNAL": 1, "ANONYMOUS": 1,
+    "GSSAPI": 3, "GSS-SPNEGO": 3}
 _DOT_LINE = re.compile(rb"\n\.")
 
 
@@ -173,12 +176,12 @@ class DottedParser(LayeredParser):
     def feed(self, side: int, data: bytes, at: int) -> None:
         """As LineParser.feed, with a short way for the usual turn: one whole line."""
         last = len(data) - 1
-        if data.find(b"\n") == last and last and data[last - 1] == 13 and self.bulk[side] is None and not (
+        if last > 0 and data.find(b"\n") == last and data[last - 1] == 13 and self.bulk[side] is None and not (
                 self._rest[side] or self._waiting or self._switching or self._skipping[side]):
             (self.server_line if side else self.client_line)(data[:-2], at)
             if self._switching:
                 self._settle()
-        elif self._skipping[side] and not self._rest[side] and data and b"\n" not in data and self.bulk[side] is None and not (self._waiting or self._switching):
+        elif self._skipping[side] and b"\n" not in data and self.bulk[side] is None and not (self._rest[side] or self._waiting or self._switching):
             self._rest[side] = data  # the whole line decides whether reading resumes with it
         else:
             super().feed(side, data, at)
@@ -263,7 +266,8 @@ class DottedParser(LayeredParser):
     def take_token(self, line: bytes, at: int) -> bool:
         """Whether a client line belongs to the exchange; then it is taken.
 
-        Clients pipeline their tokens and captures lack the prompts: without a prompt a line is a token while the mechanism needs one, unless it reads like a command.
+        Clients pipeline their tokens and captures lack the prompts: without a prompt a line is a token while the mechanism needs one, unless it reads
+        like a command.
         """
         exchange = self.exchange
         if not self.prompted:
@@ -342,7 +346,7 @@ class Capabilities:
 
 
 def looks_masked(word: str, offer: str) -> bool:
-    """Whether an unknown capability word, upper case, may be a masked or garbled offer (RULES.md PS301).
+    """Whether an unknown capability word, upper case, may be a masked or garbled offer (PS301).
 
     As long as the offer and a run of one letter (inspection firewalls write XXXXXXXX, or XXXXXXXA), or nearly the offer.
     """

@@ -52,24 +52,26 @@ class LineParser:
 
     protocol = "unknown"
 
+    # what few conversations change stands here, what each touches in __init__: CPython keeps up to 30 attributes of an object fast
+    handover: Handover | None = None
+    _early = 0  # how many client bytes were held when the accepting answer came
+    _answer_lost = False  # server bytes were lost while waiting for the answer
+    _switch_damaged = False  # client bytes were lost at the switch: what follows may be the middle of a record
+    _held_lost = 0  # client bytes dropped behind the held ones, after a gap
+    _over = False
+
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         self.start_seen = start_seen
         self.server_port = server_port
         self.facts = Facts(protocol=self.protocol)
-        self.handover: Handover | None = None
         self.bulk: list[Consumer | None] = [None, None]
         self._rest: list[bytes | bytearray] = [b"", b""]  # the unfinished last line of each side; a bytearray while it grows in small pieces
         self._skipping = [not start_seen, not start_seen]  # drop bytes up to the next line end
-        self._overlong = [False, False]  # inside a line that is too long
+        self._overlong = [False, False]  # inside a line that is too long; such a side is skipping too
         self._waiting = False  # STARTTLS sent, answer not seen: client bytes are held
         self._switching = False  # STARTTLS accepted: the client's next bytes decide
-        self._early = 0  # how many client bytes were held when the accepting answer came
-        self._answer_lost = False  # server bytes were lost while waiting for the answer
-        self._switch_damaged = False  # client bytes were lost at the switch: what follows may be the middle of a record
         self._held = [b"", b""]
         self._held_at = [0, 0]
-        self._held_lost = 0  # client bytes dropped behind the held ones, after a gap
-        self._over = False
 
     # --- for subclasses
 
@@ -192,7 +194,7 @@ class LineParser:
         """A line beyond the limit: it is dropped up to its end, however far that is."""
         if not self._overlong[side]:
             self.anomaly("line-too-long", side, at, f"over {MAX_LINE_BYTES} bytes without a line end")
-            self._overlong[side] = True
+            self._overlong[side] = self._skipping[side] = True
 
     def _lines(self, side: int, data: bytes, at: int) -> bytes:
         """Consume whole lines and bulk bytes; return what is left for the next call."""
@@ -213,7 +215,7 @@ class LineParser:
                     break
                 self._too_long(side, at + pos)
                 return b""
-            if self._skipping[side] or self._overlong[side]:
+            if self._skipping[side]:
                 resumes = not self._overlong[side] and self._resumes_at(side, data[pos:end])
                 self._skipping[side] = self._overlong[side] = False
                 if not resumes:
@@ -221,7 +223,7 @@ class LineParser:
                     continue
             if end - pos > MAX_LINE_BYTES:
                 self._too_long(side, at + pos)
-                self._overlong[side] = False
+                self._overlong[side] = self._skipping[side] = False
             elif end > pos and data[end - 1] == 13:
                 handle(data[pos:end - 1], at + pos)
             else:

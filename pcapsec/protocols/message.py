@@ -26,6 +26,7 @@ _CHARSETS = re.compile(r"(?:utf-8|us-ascii|iso-8859-\d{1,2}|windows-125\d|koi8-[
 _ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_-]{1,40})(?:\*[A-Za-z-]{0,20})?\?([BbQq])\?([^? ]{0,1000})\?=")  # RFC 2047 §2
 _BETWEEN_WORDS = re.compile(r"\?=[ \t]+=\?")
 _FOLDS = bytes.maketrans(b"\t", b" ")
+_ONE_MAILBOX = re.compile(rb'[^@",;()<]*+<?[^@",;()<> ]++@([a-z0-9.-]*[a-z0-9])>?[ \t]*\Z')
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open one runs to the end: looking for its end again and again would be quadratic
 _COMMENT = re.compile(rb"\([^()]*\)")
 _PARAMETER = re.compile(rb';\s*([a-z-]+)\s*=\s*("[^"]*"|[^;\s]*)')
@@ -126,8 +127,7 @@ class MessageReader:
                 if _is_encrypted_armor(body):
                     message.protection = "pgp-inline"
             elif (message.content_type or "").startswith("multipart/"):
-                lower = body.lower()
-                if b"application/ms-tnef" in lower or b"winmail.dat" in lower:
+                if b"application/ms-tnef" in body or b"winmail.dat" in body:
                     message.protection = "tnef"
 
 
@@ -193,10 +193,9 @@ def _unfold(text: bytes, start: int) -> bytes:
 
 def read_domains(value: bytes) -> tuple[str, ...]:
     """Domains of the addresses in a From, To or Cc value, lower case, in order, each once (RFC 5322 §3.4)."""
-    if value.count(b"@") == 1 and b"," not in value and b";" not in value:  # one address, in whatever company
-        domain = value[value.find(b"@") + 1:].partition(b">")[0].strip().rstrip(b".")
-        if domain and b" " not in domain and b'"' not in domain:
-            return (domain.decode("latin-1")[:255],)
+    simple = _ONE_MAILBOX.match(value)
+    if simple is not None:
+        return (simple[1].decode("ascii"),)
     if b'"' in value:
         value = _QUOTED.sub(b"", value)
     if b"(" in value:
@@ -247,7 +246,7 @@ def _read_hops(lower: bytes, at: int, message: Message) -> None:
         value = _unfold(lower, at + 10)
         place = value.find(b" with ")
         if place >= 0:
-            word = value[place + 6:place + 34].lstrip().partition(b" ")[0].rstrip(b";,)")
+            word = value[place + 6:place + 40].split(None, 1)[0].rstrip(b";,)")
             if word == b"microsoft" or word in _CLEAR_WITH:  # Exchange never writes ESMTPS: its version clause decides
                 if not _is_local(value):
                     says = True

@@ -1,6 +1,6 @@
 """NNTP (RFC 3977) with AUTHINFO (RFC 4643, RFC 2980 §3.1), STARTTLS (RFC 4642), COMPRESS (RFC 8054), streaming (RFC 4644).
 
-The reply code alone says whether a block follows (RFC 3977 §3.2), so that the server's side can be read without the client's; 211 is the exception and needs LISTGROUP.
+The reply code alone says whether a block follows (RFC 3977 §3.2), so that the server's side can be read without the client's; 211 is the exception.
 Resync after damage: the next line end of the side that lost bytes; inside a block, the block's dot or the client's next command.
 """
 from __future__ import annotations
@@ -13,17 +13,16 @@ from .dotted import MAX_CACHE, Block, Capabilities, DottedParser, ListBlock, Mes
 from .sasl import to_text
 
 CAPABILITIES = frozenset((
-    "VERSION", "READER", "IHAVE", "POST", "NEWNEWS", "HDR", "OVER", "LIST", "STARTTLS", "SASL", "AUTHINFO", "MODE-READER", "STREAMING", "IMPLEMENTATION", "COMPRESS",
-    "XPAT", "XHDR", "XOVER", "XSECRET", "LISTGROUP", "XFEATURE-COMPRESS"))  # RFC 3977 §3.3.2, IANA registry "NNTP Capability Labels", and what INN and others add
+    "VERSION READER IHAVE POST NEWNEWS HDR OVER LIST STARTTLS SASL AUTHINFO MODE-READER STREAMING IMPLEMENTATION COMPRESS XPAT XHDR XOVER XSECRET "
+    "LISTGROUP XFEATURE-COMPRESS").split())  # RFC 3977 §3.3.2, the IANA registry, INN and others
 VERBS = frozenset((
-    b"CAPABILITIES", b"MODE", b"QUIT", b"HELP", b"DATE", b"GROUP", b"LISTGROUP", b"LAST", b"NEXT", b"ARTICLE", b"HEAD", b"BODY", b"STAT", b"POST", b"IHAVE", b"NEWGROUPS",
-    b"NEWNEWS", b"OVER", b"HDR", b"LIST", b"XOVER", b"XHDR", b"XPAT", b"XGTITLE", b"XROVER", b"XPATH", b"CHECK", b"TAKETHIS", b"AUTHINFO", b"STARTTLS", b"COMPRESS",
-    b"XFEATURE", b"XZVER", b"XZHDR", b"XINDEX", b"XTHREAD", b"SLAVE"))
+    b"CAPABILITIES MODE QUIT HELP DATE GROUP LISTGROUP LAST NEXT ARTICLE HEAD BODY STAT POST IHAVE NEWGROUPS NEWNEWS OVER HDR LIST XOVER XHDR XPAT "
+    b"XGTITLE XROVER XPATH CHECK TAKETHIS AUTHINFO STARTTLS COMPRESS XFEATURE XZVER XZHDR XINDEX XTHREAD SLAVE").split())
 HARMLESS = frozenset((b"CAPABILITIES", b"MODE", b"HELP", b"QUIT", b"STARTTLS"))
 MAILBOX = frozenset((
-    b"GROUP", b"LISTGROUP", b"LAST", b"NEXT", b"ARTICLE", b"HEAD", b"BODY", b"STAT", b"POST", b"IHAVE", b"NEWNEWS", b"OVER", b"HDR", b"XOVER", b"XHDR", b"XPAT", b"TAKETHIS"))
+    b"GROUP LISTGROUP LAST NEXT ARTICLE HEAD BODY STAT POST IHAVE NEWNEWS OVER HDR XOVER XHDR XPAT TAKETHIS").split())
 BLOCK_CODES = frozenset((
-    b"100", b"101", b"202", b"215", b"218", b"220", b"221", b"222", b"224", b"225", b"230", b"231", b"282", b"288"))  # RFC 3977 Appendix C; the others from RFC 2980
+    b"100 101 202 215 218 220 221 222 224 225 230 231 282 288").split())  # RFC 3977 Appendix C; the others from RFC 2980
 MAX_GREETING = 200
 
 _ARTICLE_CODES = {b"220": (b"ARTICLE", False), b"221": (b"HEAD", False), b"222": (b"BODY", True)}
@@ -303,17 +302,20 @@ class ArticleBlock(MessageBlock):
 
 
 _COMMANDS = {
-    b"AUTHINFO": NntpParser._authinfo, b"STARTTLS": NntpParser._starttls, b"COMPRESS": NntpParser._compress_command, b"POST": NntpParser._post, b"IHAVE": NntpParser._post, b"TAKETHIS": NntpParser._takethis}
+    b"AUTHINFO": NntpParser._authinfo, b"STARTTLS": NntpParser._starttls, b"COMPRESS": NntpParser._compress_command, b"POST": NntpParser._post,
+    b"IHAVE": NntpParser._post, b"TAKETHIS": NntpParser._takethis}
 _REPLIES = {
     b"USER": NntpParser._user_reply, b"PASS": NntpParser._login_reply, b"SIMPLE": NntpParser._login_reply, b"GENERIC": NntpParser._login_reply,
-    b"SASL": NntpParser._sasl_reply, b"STARTTLS": NntpParser._starttls_reply, b"COMPRESS": NntpParser._compress_reply, b"POST": NntpParser._post_reply, b"IHAVE": NntpParser._post_reply,
-    b"POST.": NntpParser._article_reply, b"TAKETHIS.": NntpParser._article_reply}
+    b"SASL": NntpParser._sasl_reply, b"STARTTLS": NntpParser._starttls_reply, b"COMPRESS": NntpParser._compress_reply,
+    b"POST": NntpParser._post_reply, b"IHAVE": NntpParser._post_reply, b"POST.": NntpParser._article_reply, b"TAKETHIS.": NntpParser._article_reply}
 
 # --- first bytes
 
 _DECISIVE = frozenset((
-    b"CAPABILITIES", b"ARTICLE", b"LISTGROUP", b"IHAVE", b"NEWGROUPS", b"NEWNEWS", b"XOVER", b"XHDR", b"XPAT", b"TAKETHIS", b"AUTHINFO", b"XFEATURE", b"OVER", b"XZVER"))
-_WEAK = frozenset((b"HELP", b"QUIT", b"DATE", b"POST", b"LIST", b"STAT", b"HEAD", b"BODY", b"NEXT", b"LAST", b"HDR", b"STARTTLS", b"CHECK", b"GROUP", b"MODE", b"SLAVE", b"COMPRESS"))
+    b"CAPABILITIES ARTICLE LISTGROUP IHAVE NEWGROUPS NEWNEWS XOVER XHDR XPAT TAKETHIS AUTHINFO XFEATURE OVER XZVER").split())
+_WEAK = frozenset((
+    b"HELP QUIT DATE POST LIST STAT HEAD BODY NEXT LAST HDR STARTTLS CHECK GROUP MODE SLAVE COMPRESS").split())
+_LISTS = frozenset(b"ACTIVE NEWSGROUPS OVERVIEW.FMT ACTIVE.TIMES HEADERS EXTENSIONS DISTRIB.PATS".split())
 _SERVER_WORDS = re.compile(rb"nntp|news|posting|usenet|\binn\b|leafnode|inn\d|diablo|cyclone", re.IGNORECASE)
 
 
@@ -344,7 +346,7 @@ def _client_says(client: bytes) -> bool | None:
         verb, argument = verb.upper(), argument.upper()
         if verb in _DECISIVE or (verb == b"MODE" and argument in (b"READER", b"STREAM")) or (verb == b"GROUP" and b"." in argument):
             return True
-        if verb == b"LIST" and argument.split(b" ")[0] in (b"ACTIVE", b"NEWSGROUPS", b"OVERVIEW.FMT", b"ACTIVE.TIMES", b"HEADERS", b"EXTENSIONS", b"DISTRIB.PATS"):
+        if verb == b"LIST" and argument.split(b" ")[0] in _LISTS:
             return True
         if verb not in _WEAK:
             return False

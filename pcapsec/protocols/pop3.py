@@ -1,7 +1,7 @@
 """POP3 (RFC 1939) with CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034), UTF8 and LANG (RFC 6856), response codes (RFC 2449 §8, RFC 3206) and [MS-POP3].
 
-Resync after damage: the next line end of the side that lost bytes. Replies to commands that were waiting stay unknown. A reply whose command was not seen is told by
-its shape: what follows `+OK` is another reply, a capability list, a message (its header) or a listing.
+Resync after damage: the next line end of the side that lost bytes. Replies to commands that were waiting stay unknown. A reply whose
+command was not seen is told by its shape: what follows `+OK` is another reply, a capability list, a message (its header) or a listing.
 """
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from .dotted import MAX_CACHE, Block, Capabilities, DottedParser, ListBlock, Mes
 from .sasl import to_text
 
 CAPABILITIES = frozenset((
-    "TOP", "USER", "SASL", "RESP-CODES", "LOGIN-DELAY", "PIPELINING", "EXPIRE", "UIDL", "IMPLEMENTATION", "AUTH-RESP-CODE", "STLS", "UTF8", "LANG",
-    "APOP", "CAPA", "XTND", "LAST", "STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "QUIT"))  # RFC 2449 §6, IANA registry; the last are commands that servers list too
+    "TOP USER SASL RESP-CODES LOGIN-DELAY PIPELINING EXPIRE UIDL IMPLEMENTATION AUTH-RESP-CODE STLS UTF8 LANG APOP CAPA XTND LAST STAT LIST RETR "
+    "DELE NOOP RSET QUIT").split())  # RFC 2449 §6, the IANA registry; then commands that servers list too
 VERBS = frozenset((
-    b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"STLS", b"STAT", b"LIST", b"RETR", b"DELE", b"NOOP", b"RSET", b"QUIT", b"TOP", b"UIDL", b"LAST", b"RPOP",
-    b"XTND", b"UTF8", b"LANG", b"XSENDER", b"HELP"))
+    b"USER PASS APOP AUTH CAPA STLS STAT LIST RETR DELE NOOP RSET QUIT TOP UIDL LAST RPOP XTND UTF8 LANG XSENDER HELP").split())
 HARMLESS = frozenset((b"CAPA", b"STLS", b"NOOP", b"RSET", b"QUIT", b"HELP", b"AUTH?"))  # discovery; AUTH? is AUTH without a mechanism
 MAILBOX = frozenset((b"STAT", b"LIST", b"RETR", b"DELE", b"TOP", b"UIDL", b"LAST"))
 MAX_GREETING = 200
@@ -25,10 +24,11 @@ MAX_GREETING = 200
 _TIMESTAMP = re.compile(rb"<[^<>]*>")
 _GOOD_TIMESTAMP = re.compile(rb"<[!-;=?A-~]+@[!-;=?A-~]+>\Z")  # RFC 1939 §7: a msg-id, so printable ASCII around one @
 _HEX32 = re.compile(rb"[0-9A-Fa-f]{32}\Z")
-_TLS_FIRST = re.compile(rb"(?:tls|ssl|stls|encrypt|secure).*(?:requir|must|first|disallow|not allowed|disabled|only)|(?:requir|must|disallow|not allowed|disabled|only).*"
-                        rb"(?:tls|ssl|stls|encrypt|secure)", re.IGNORECASE)
+_TLS_FIRST = re.compile(
+    rb"(?:tls|ssl|stls|encrypt|secure).*(?:requir|must|first|disallow|not allowed|disabled|only)"
+    rb"|(?:requir|must|disallow|not allowed|disabled|only).*(?:tls|ssl|stls|encrypt|secure)", re.IGNORECASE)
 _LOCKED = re.compile(rb"lock (?:the )?mail(?:drop|box)|mail(?:drop|box) (?:is )?(?:already |currently )?(?:locked|in use)|already locked", re.IGNORECASE)
-_GREETING = re.compile(rb"<[^<>]*@[^<>]*>|\bready\b|\bPOP|\bserver\b|\bwelcome\b|\bhello\b", re.IGNORECASE)  # needed where a command came first or the start is missing
+_GREETING = re.compile(rb"<[^<>]*@[^<>]*>|\bready\b|\bPOP|\bserver\b|\bwelcome\b|\bhello\b", re.IGNORECASE)  # where a command came before it
 _HEADER = re.compile(rb"[!-9;-~]{1,76}:[ \t]")
 _capabilities: dict[bytes, Capabilities] = {}
 
@@ -207,7 +207,7 @@ class Pop3Parser(DottedParser):
     def judge(self, positive: bool, line: bytes) -> tuple[str, str | None, str]:
         """What an answer says about a login: result, reason, reply code.
 
-        RFC 2449 §8.1.1: [IN-USE] comes after the password was found right, [LOGIN-DELAY] says nothing about it; RFC 3206 §4: so does [SYS/...], and [AUTH] means wrong.
+        [IN-USE] comes after the password was found right, [LOGIN-DELAY] says nothing about it (RFC 2449 §8.1); nor does [SYS/...], and [AUTH] means wrong (RFC 3206).
         """
         if positive:
             return "success", None, "+OK"
@@ -308,7 +308,9 @@ class Pop3Parser(DottedParser):
 
 
 _LISTINGS = frozenset((b"LIST", b"UIDL", b"LANG"))  # a block follows when there is no argument
-_COMMANDS = {b"USER": Pop3Parser._user, b"PASS": Pop3Parser._pass, b"APOP": Pop3Parser._apop, b"AUTH": Pop3Parser._auth, b"STLS": Pop3Parser._stls, b"XTND": Pop3Parser._xtnd}
+_COMMANDS = {
+    b"USER": Pop3Parser._user, b"PASS": Pop3Parser._pass, b"APOP": Pop3Parser._apop, b"AUTH": Pop3Parser._auth, b"STLS": Pop3Parser._stls,
+    b"XTND": Pop3Parser._xtnd}
 _REPLIES = {
     b"USER": Pop3Parser._user_reply, b"PASS": Pop3Parser._login_reply, b"APOP": Pop3Parser._login_reply, b"AUTH": Pop3Parser._auth_reply,
     b"STLS": Pop3Parser._stls_reply, b"CAPA": Pop3Parser._capa_reply, b"AUTH?": Pop3Parser._mechanisms_reply, b"RETR": Pop3Parser._message_reply,

@@ -52,30 +52,37 @@ class SmtpParser(MailContent):
 
     protocol = "smtp"
 
+    _reply_at = 0
+    _last_unpaired = b""
+    _candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
+    _exchange: Exchange | None = None
+    _prompted = False  # the server asked for a token that did not come yet
+    _hello: str | None = None  # EHLO, HELO or LHLO while it is not answered
+
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
         if start_seen:
             self._pending.append(("CONNECT", 0, None))
-        self._reply_lines: list[bytes] = []  # of an unfinished multi-line reply
-        self._reply_at = 0
-        self._reply_broken = False  # bytes were lost inside that reply or just before it
+        self._reply_broken = False  # bytes were lost inside the unfinished reply or just before it
         self._replies_lost = False
-        self._last_unpaired = b""
-        self._candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
-        self._exchange: Exchange | None = None
-        self._prompted = False  # the server asked for a token that did not come yet
-        self._hello: str | None = None
-        self._hello_refused = False
+        self._reply_lines: list[bytes] = []  # of an unfinished multi-line reply
 
     # --- bytes to lines and replies
 
     def feed(self, side: int, data: bytes, at: int) -> None:
-        """Bytes of one side; one whole line in a state that needs no care is what most calls bring, and goes straight to its place."""
-        if data[-2:] == b"\r\n" and not (
-                self._waiting or self._switching or self._rest[side] or self._skipping[side] or self._overlong[side]) and (
-                self.bulk[side] is None) and data.find(b"\n") == len(data) - 1 and len(data) <= MAX_COMMAND_BYTES:
+        """Bytes of one side; one whole line, or content, in a state that needs no care is what most calls bring, and goes straight to its place."""
+        if not data or self._waiting or self._switching or self._rest[side] or self._skipping[side]:
+            super().feed(side, data, at)
+            return
+        consumer = self.bulk[side]
+        if consumer is not None:
+            used = consumer(data, 0, at)
+            if used == len(data):
+                return
+            data, at = data[used:], at + used
+        elif data[-2:] == b"\r\n" and data.find(b"\n") == len(data) - 1 and len(data) <= MAX_COMMAND_BYTES:
             if side:
-                if data[3:4] == b" " and not self._reply_lines and data[:3].isdigit():
+                if data[3:4] == b" " and data[:3].isdigit() and not self._reply_lines:
                     broken, self._reply_broken = self._reply_broken, False
                     self._reply(data[:3], data, at, not broken)
                     return
@@ -264,9 +271,9 @@ class SmtpParser(MailContent):
 
     def _on_hello(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
         verb, message = extra
+        self._hello = None
         facts = self.facts
         if code[:1] != b"2":
-            self._hello_refused = True
             if verb == "EHLO":
                 facts.ehlo_reject_code = code.decode()
             return
@@ -439,20 +446,22 @@ class SmtpParser(MailContent):
     def _cmd_hello(self, verb: str, line: bytes, at: int) -> None:
         facts = self.facts
         facts.client_name = line[5:].strip().decode("utf-8", "replace")[:MAX_NAME] or facts.client_name
-        self._hello, self._hello_refused = verb, False
+        self._hello = verb
         if verb == "LHLO":
             facts.protocol = self.protocol = "lmtp"
         self._pending.append(("EHLO", at, (verb, self._message)))
 
     def _cmd_mail(self, verb: str, line: bytes, at: int) -> None:
-        text = line[4:].lstrip()
         before, message = self._message, None
-        if text[:4].upper() == b"FROM":
-            address, parameters = read_path(text[4:].lstrip(b" :\t"))
+        start = _argument(line, b"FROM")
+        if start:
+            address, parameters = read_path(line, start)
             message = self.new_message(at)
             message.mail_from = address
             if parameters:
-                self._mail_parameters(parameters, message, at)
+                upper = parameters.upper()
+                if b"AUTH=" in upper or b"REQUIRETLS" in upper:
+                    self._mail_parameters(parameters, message, at)
         self._pending.append(("MAIL", at, (message, before)))
 
     def _mail_parameters(self, parameters: bytes, message: Message, at: int) -> None:
@@ -465,14 +474,14 @@ class SmtpParser(MailContent):
                 self.facts.identity["mail-auth"] = word[5:].decode("latin-1")[:MAX_NAME]
 
     def _cmd_rcpt(self, verb: str, line: bytes, at: int) -> None:
-        text = line[4:].lstrip()
         message = self._message
         extra = None
-        if text[:2].upper() == b"TO":
+        start = _argument(line, b"TO")
+        if start:
             if message is None and self._client_damaged:
                 message = self.new_message(at)
             if message is not None and len(message.rcpt_to) < MAX_RECIPIENTS:
-                address = read_path(text[2:].lstrip(b" :\t"))[0]
+                address = read_path(line, start)[0]
                 message.rcpt_to.append(address)
                 extra = (message, address)
         self._pending.append(("RCPT", at, extra))
@@ -587,10 +596,21 @@ class SmtpParser(MailContent):
             self._cut_reply()
         self.content_cut_off()
         self._forget_pending()
-        if facts.hello_verb is None and self._hello is not None and not self._hello_refused:
+        if facts.hello_verb is None and self._hello is not None:
             facts.hello_verb = self._hello
         if facts.starttls_requested is None and facts.n_commands and not self._client_damaged and not facts.tls_started:
             facts.starttls_requested = False
+
+
+def _argument(line: bytes, word: bytes) -> int:
+    """Where the path begins in `MAIL FROM:path` or `RCPT TO:path`, whatever blanks stand around the colon; 0 when the word is missing."""
+    end = 5 + len(word)
+    if line[5:end + 1] == word + b":":
+        return end + 1
+    text = line[4:].lstrip()
+    if text[:len(word)].upper() != word:
+        return 0
+    return len(line) - len(text[len(word):].lstrip(b" :\t"))
 
 
 def _swallow(data: bytes, pos: int, at: int) -> int:

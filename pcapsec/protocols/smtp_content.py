@@ -25,11 +25,16 @@ Pending = tuple[str, int, Any]  # a command that awaits its reply: verb, client 
 class MailContent(LineParser):
     """The part of the SMTP parser that reads content."""
 
+    _auth_tried = False
+    _tail = b""  # last content bytes, for ends that only the server recognised
+    _headless = False  # the first content bytes were lost
+    _ahead_at = 0  # where bytes behind an unanswered DATA begin
+    _chunk_left = 0
+    _chunk_last = False
+
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
         self._state = COMMAND if start_seen else UNKNOWN
-        self._pending: deque[Pending] = deque()
-        self._auth_tried = False
         self._client_damaged = not start_seen  # client bytes are missing somewhere
         self._fresh = True  # nothing from the client since the last complete reply
         self._fresh_skip = 0  # client bytes kept back when that reply came
@@ -37,11 +42,7 @@ class MailContent(LineParser):
         self._reader: MessageReader | None = None  # its content, while that passes
         self._early_reply: bytes | None = None  # final answer that came before the content's end was seen
         self._bare_content: bool | None = None  # content lines end in LF alone; None before the first line end
-        self._tail = b""  # last content bytes, for ends that only the server recognised
-        self._headless = False  # the first content bytes were lost
-        self._ahead_at = 0  # where bytes behind an unanswered DATA begin
-        self._chunk_left = 0
-        self._chunk_last = False
+        self._pending: deque[Pending] = deque()
 
     def new_message(self, at: int) -> Message:
         """Open a transaction."""

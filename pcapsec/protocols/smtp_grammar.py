@@ -52,7 +52,7 @@ def read_ehlo(block: bytes) -> EhloList:
     known = _known_lists.get(block)
     if known is None:
         known = _read_ehlo(block)
-        if len(block) <= MAX_CACHED_LIST_BYTES:
+        if len(block) <= MAX_CACHED_LIST_BYTES and block.startswith(b"250 ", block.rfind(b"\n", 0, -2) + 1):  # complete ones only, see is_known_list
             if len(_known_lists) >= MAX_CACHED_LISTS:
                 _known_lists.clear()
             _known_lists[block] = known
@@ -111,13 +111,14 @@ def edit_distance(one: str, other: str) -> int:
     return row[-1]
 
 
-def read_path(text: bytes) -> tuple[str, bytes]:
+def read_path(line: bytes, start: int = 0) -> tuple[str, bytes]:
     """Address and parameters behind `FROM:` or `TO:`, with or without angle brackets and blanks (RFC 5321 §4.1.2 and what clients send)."""
-    text = text.lstrip(b" \t")
+    if line[start:start + 1] == b"<":
+        end = line.find(b">", start)
+        if end >= 0 and line.find(b'"', start, end) < 0:
+            return _address(line[start + 1:end]), line[end + 1:]
+    text = line[start:].lstrip(b" \t")
     if text[:1] == b"<":
-        end = text.find(b">")
-        if end >= 0 and b'"' not in text[:end]:
-            return _address(text[1:end]), text[end + 1:]
         match = _PATH.match(text)
         return (_address(match[1]), text[match.end():]) if match else (_address(text[1:]), b"")
     address, _, parameters = text.partition(b" ")

@@ -1,8 +1,8 @@
 """What TLS says in clear: records, ClientHello, ServerHello, alerts, and whether both sides went on to encrypted data.
 
 RFC 8446 (1.3), RFC 5246 (1.2), RFC 6101 (SSL 3.0), the SSL 2.0 specification. Only the hellos are kept; every other record is counted past by its length.
-Resync after damage: a gap inside a record that is skipped anyway costs nothing; otherwise the side goes on where the next bytes begin a plausible record header, and is given up
-where they do not. Nothing is searched for: `16 03` occurs in any binary data.
+Resync after damage: a gap inside a record that is skipped anyway costs nothing; otherwise the side goes on where the next bytes begin a plausible
+record header, and is given up where they do not. Nothing is searched for: `16 03` occurs in any binary data.
 """
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class TlsParser:
     """
 
     protocol = "tls"
-    __slots__ = ("handshake", "handover", "anomalies", "_rest", "_skip", "_hello", "_hello_at", "_want_hello", "_changed", "_encrypted", "_dead", "_sslv2", "_n_bytes", "_retried")
+    __slots__ = (
+        "handshake", "handover", "anomalies", "_rest", "_skip", "_hello", "_hello_at", "_want_hello", "_changed", "_encrypted", "_dead", "_sslv2", "_n_bytes",
+        "_retried")
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         self.handshake = TlsHandshake()
@@ -205,7 +207,8 @@ class TlsParser:
         if not wanted or length > MAX_HELLO_BYTES:
             self._want_hello[side] = False
             if self.handshake.client_hello_at is None or self.handshake.server_hello_at is None:
-                self.anomalies.append(Anomaly(code="hello-expected" if not wanted else "hello-too-long", side=side, at=at, detail=f"type {kind}, {length} bytes"))
+                code = "hello-too-long" if wanted else "hello-expected"
+                self.anomalies.append(Anomaly(code=code, side=side, at=at, detail=f"type {kind}, {length} bytes"))
             return
         if len(fragment) < 4 + length:
             hello += fragment

@@ -1,7 +1,7 @@
-"""What mail may be carried in: HTTP CONNECT (RFC 9110 §9.3.6), SOCKS 4, 4a and 5 (RFC 1928, RFC 1929), and the PROXY preamble (HAProxy's protocol, versions 1 and 2).
+"""What mail may be carried in: HTTP CONNECT (RFC 9110 §9.3.6), SOCKS 4, 4a and 5 (RFC 1928, RFC 1929), the PROXY preamble (HAProxy's, versions 1 and 2).
 
-Once the tunnel stands, `handover` passes both sides on with the bytes behind the negotiation; a tunnel that was refused never sets it. Where only one side was captured, what that
-side sends behind its own part shows that the tunnel stood. Negotiations are short: a gap inside one ends the reading.
+Once the tunnel stands, `handover` passes both sides on with the bytes behind the negotiation; a tunnel that was refused never sets it. Where only one side
+was captured, what that side sends behind its own part shows that the tunnel stood. Negotiations are short: a gap inside one ends the reading.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TunnelParser:
     """Both sides of a connection that begins with a tunnel's negotiation.
 
     Attributes:
-        facts: only `tunnel`, `tunnel_target` and, for the PROXY preamble, `identity["proxy"]` are filled; the pipeline carries them over to the inner conversation.
+        facts: only `tunnel`, `tunnel_target` and, for the PROXY preamble, `identity["proxy"]` are filled; they belong to the inner conversation.
         handover: to "detect", once the tunnel stands.
         failed: refused, damaged or none of these after all; nothing more will come.
     """

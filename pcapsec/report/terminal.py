@@ -91,7 +91,7 @@ def _print(out: Console, summary: Summary, captures: list[Capture], unread: list
                 out.print(part)
     if summary.n_findings:
         out.print()
-        out.print(Text("Every finding with its evidence: pcapsec analyze -o DIR CAPTURE. What a rule means: pcapsec explain ID.", style="dim"))
+        out.print(Text("All findings with their evidence: pcapsec analyze -o DIR. About a rule: pcapsec explain ID.", style="dim"))
 
 
 # --- pieces
@@ -179,7 +179,7 @@ def _verdict(summary: Summary, captures: list[Capture]) -> Text:
         text.append(" finding" if roots == 1 else " findings")
         related = summary.n_findings - sum(summary.roots.values())
         if related > 0:
-            text.append(f", and {related:,} that follow from them", style="dim")
+            text.append(f", and {related:,} related", style="dim")
     return text
 
 

@@ -15,6 +15,7 @@ PASSWORD_MECHANISMS = ("PLAIN", "LOGIN", "LOGIN-COMMAND", "USER-PASS", "AUTHINFO
 TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
 MAX_NAME_CHARACTERS = 64  # of an account in a title; the column has all of it
 _EVIDENCE = ("initial_response", "cancelled", "challenge_seen", "form")
+COMMON_EVIDENCE = frozenset(("auth_result", "auth_reason", "reply_code", "authzid", "secret_length", *_EVIDENCE))  # what any login may show; pages name what theirs usually do
 
 
 def who(login: Login) -> str:
@@ -49,8 +50,9 @@ def login_finding(
     elif not outcome_matters:
         pass
     elif result == "failed" and login.reason not in NOT_TRIED and not login.details.get("login_disabled"):
-        severity = LOWER[severity]
-        reason = reason + ";login failed" if reason else "login failed"
+        if severity != "info":
+            severity = LOWER[severity]
+            reason = reason + ";login failed" if reason else "login failed"
     else:
         confidence = LESS_SURE[confidence]
     shown: dict[str, Any] = {"auth_result": result}

@@ -12,7 +12,8 @@ import numpy
 
 from ..kernels import assembly, flows, tables
 
-LINGER_NS = 3_000_000_000  # after FIN or RST: late, reordered and repeated segments still belong to the conversation
+SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
+LINGER_NS = 10_000_000_000  # after FIN or RST: repeated segments are no new conversation
 IDLE_MAIL_NS = 7_200_000_000_000  # IMAP IDLE is renewed every 29 minutes (RFC 2177); four times that
 IDLE_OTHER_NS = 300_000_000_000
 KEPT_LIMIT = 262_144  # bytes kept of one flow before it is parsed in part
@@ -22,7 +23,8 @@ MAX_SEGMENTS = 3 << 19
 OUT_BYTES = 4 << 20
 ROWS_IN_FLOW = 8192
 MAX_READY = 4096
-SWEEP_FRAMES = 262_144  # frames between two looks over the flow table
+SWEEP_FRAMES = 262_144  # frames between two looks over the flow table, or
+SWEEP_BYTES = 8 << 20  # bytes newly kept
 GO_ON, COUNT, FORGET, SOMETHING_ELSE = 0, 1, 2, 3
 
 
@@ -54,6 +56,7 @@ class Engine:
         if parameters is not None:
             self.tables.parameters[:] = parameters
         self._since_sweep = 0
+        self._live_after_sweep = 0
         self._ready = numpy.zeros((MAX_READY, 2), dtype=numpy.int64)
         self._scratch = (numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64),
                          numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.uint8))
@@ -79,23 +82,26 @@ class Engine:
             yield from self._make_room(status)
             row, status = flows.scan(data, frames, row, n_frames, frame_base, self.tables)
         self._since_sweep += n_frames
-        if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.ARENA_TOP] > ARENA_BYTES // 4:
+        if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.LIVE_BYTES] > self._live_after_sweep + SWEEP_BYTES:
             self._since_sweep = 0
-            yield from self._collect(LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
+            yield from self._collect(SETTLE_NS, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
+            if self.scalars[tables.LIVE_BYTES] > ARENA_BYTES // 2:
+                yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT // 16)
+            self._live_after_sweep = int(self.scalars[tables.LIVE_BYTES])
 
     def finish(self) -> Iterator[Batch]:
         """The capture is over: everything that is left."""
-        yield from self._collect(-(1 << 60), -(1 << 60), -(1 << 60), 0)
+        yield from self._collect(-(1 << 60), -(1 << 60), -(1 << 60), -(1 << 60), 0)
 
     def steer(self, entries: list[int], orders: list[int]) -> None:
         """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
         flows.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
 
-    def _collect(self, linger: int, idle_mail: int, idle_other: int, kept_limit: int, evict: bool = False) -> Iterator[Batch]:
+    def _collect(self, settle: int, linger: int, idle_mail: int, idle_other: int, kept_limit: int, evict: bool = False) -> Iterator[Batch]:
         now = int(self.scalars[tables.NOW_NS])
         at = 0
         while at >= 0:
-            n_ready, at = flows.sweep(self.tables, at, now, linger, idle_mail, idle_other, kept_limit, 1 if evict else 0, self._ready)
+            n_ready, at = flows.sweep(self.tables, at, now, settle, linger, idle_mail, idle_other, kept_limit, 1 if evict else 0, self._ready)
             if n_ready:
                 yield from self._assemble(self._ready[:n_ready].copy())
 
@@ -127,12 +133,12 @@ class Engine:
             self.tables = t = t._replace(index=index)
             flows.rehash(t, index)
             return
-        yield from self._collect(LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, 4096)
+        yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, 4096)
         for age_s in (600, 60, 10, 1, 0):
             if self._has_room():
                 return
             limit = age_s * 1_000_000_000 if age_s else -1
-            yield from self._collect(min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS), 0 if age_s < 10 else 4096, evict=True)
+            yield from self._collect(0, min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS), 0 if age_s < 10 else 4096, evict=True)
 
     def _has_room(self) -> bool:
         scalars = self.scalars
@@ -140,7 +146,7 @@ class Engine:
         if scalars[tables.N_LIVE] == 0:  # nothing is kept: the arena starts anew in one piece
             scalars[tables.ARENA_TOP] = 0
             scalars[tables.ARENA_FREE:] = 0
-        return used < MAX_FLOWS * 3 // 4 and scalars[tables.N_LIVE] < MAX_SEGMENTS // 2 and scalars[tables.ARENA_TOP] < ARENA_BYTES * 3 // 4
+        return used < MAX_FLOWS * 3 // 4 and scalars[tables.N_LIVE] < MAX_SEGMENTS // 2 and scalars[tables.LIVE_BYTES] < ARENA_BYTES * 3 // 4
 
     def _free_flows(self) -> int:
         top = int(self.scalars[tables.FLOW_TOP])

@@ -293,7 +293,7 @@ SAMPLES = [
     Sample("smtp-helo.pcap", "HELO instead of EHLO: TLS cannot be offered", f"{POSTFIX}, {SWAKS}", steps=[swaks("--server", SERVER, "--protocol", "SMTP", "--to", BOB)],
            sessions=["smtp smtp none no_capability_seen full"], messages=[f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"], findings="PS203 PS206 PS213", servers=("mail",)),
     Sample("smtp-starttls-refused.pcap", "STARTTLS asked of a server without TLS, refused, and the message sent in clear", f"{POSTFIX}, {PYTHON} socket", steps=[py("smtp_without_tls", SERVER, 2525)],
-           sessions=["smtp smtp none refused full"], messages=[f"smtp relayed {ALICE} {BOB} <refused@{DOMAIN}> none"], findings="PS201 PS206 PS213 PS215", servers=("mail",)),
+           sessions=["smtp smtp none refused full"], messages=[f"smtp submitted {ALICE} {BOB} <refused@{DOMAIN}> none"], findings="PS121 PS201 PS206 PS213 PS215", servers=("mail",)),
     Sample("smtp-no-starttls.pcap", "A server without TLS takes AUTH PLAIN and a message", f"{POSTFIX}, {PYTHON} smtplib", steps=[py("smtp_send", SERVER, 2525, "alice", "PLAIN")],
            sessions=["smtp submission none not_offered full"], logins=[f"PLAIN {ALICE} password success"], messages=[f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
            findings="PS101 PS121 PS201 PS202 PS206 PS212", secrets=[A], servers=("mail",)),

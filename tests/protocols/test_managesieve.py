@@ -63,7 +63,8 @@ def test_forms_of_authenticate(text, initial):
 def test_prompts_and_cancel():
     user, password = (base64.b64encode(word).decode() for word in (b"joe", b"secret"))
     begin = GREETING + 'C: AUTHENTICATE "LOGIN"\n'
-    login = same_however_cut(ManageSieveParser, begin + f'S: {{12}}\nS: VXNlcm5hbWU6\nC: "{user}"\nS: "UGFzc3dvcmQ6"\nC: "{password}"\nS: NO "wrong"').facts.logins[0]
+    text = begin + f'S: {{12}}\nS: VXNlcm5hbWU6\nC: "{user}"\nS: "UGFzc3dvcmQ6"\nC: "{password}"\nS: NO "wrong"'
+    login = same_however_cut(ManageSieveParser, text).facts.logins[0]
     assert (login.principal, login.secret, login.result, login.reason, login.reply_code, login.details["prompts"]) == ("joe", Secret(b"secret"), "failed",
         None, "NO", 2)
     login = same_however_cut(ManageSieveParser, begin + f'S: ""\nC: "{user}"\nS: ""\nC: "*"\nS: NO "cancelled"').facts.logins[0]

@@ -343,6 +343,13 @@ def test_never_raises(data, seed, start_seen):
     swallow(Pop3Parser, data, seed=seed, start_seen=start_seen)
 
 
+def test_empty_pieces_change_nothing():
+    parser = Pop3Parser()
+    for side, data in ((SERVER, b""), (CLIENT, b""), (SERVER, b"\n"), (CLIENT, b"\r\n")):
+        parser.feed(side, data, 0)
+    assert (parser.facts.logins, parser.facts.greeting) == ([], None)
+
+
 def test_many_unanswered_commands_stay_bounded():
     parser = Pop3Parser()
     parser.feed(CLIENT, b"NOOP\r\n" * 5000, 0)

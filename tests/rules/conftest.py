@@ -7,6 +7,7 @@ import pytest
 
 from pcapsec.records import Facts, Finding, Login, Message, Session
 from pcapsec.rules import Judge, Policy, all_rules
+from pcapsec.rules.logins import COMMON_EVIDENCE
 from pcapsec.rules.registry import SECTIONS
 from pcapsec.secret import Secret
 
@@ -97,6 +98,8 @@ class Court:
 def check_finding(finding: Finding) -> None:
     """What holds for every finding of every rule."""
     page = documented(finding.rule.page)
+    if finding.rule.scope == "login":
+        page |= COMMON_EVIDENCE
     missing = [key for key in finding.evidence if key not in page]
     assert not missing, f"{finding.rule.id}: evidence {missing} is not on the manual page"
     assert finding.title and "\n" not in finding.title and "None" not in finding.title, finding.title

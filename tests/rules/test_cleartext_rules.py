@@ -378,6 +378,7 @@ class TestPS214:
 
     def test_without_policy(self, court, session, message):
         assert court.verdict(session("smtp", messages=[message()]), "PS214") == ("not_observable", "local_domains_unknown")
+        assert court.verdict(session("smtp", messages=[message(accepted=False)]), "PS214") == ("pass", "")
 
     @pytest.mark.parametrize("fields", [
         {"rcpt_accepted": ["a@contoso.com"]}, {"mail_from": "a@contoso.com"}, {"mail_from": ""}, {"accepted": False}, {"accepted": None}, {"rcpt_accepted": []},
@@ -505,6 +506,10 @@ class TestPS301:
 
     def test_gap(self, court, listed):
         assert court.verdict(listed("smtp", capabilities_complete=False, unseen_server="gap"), "PS301") == ("not_observable", "gap")
+
+    def test_place_in_a_managesieve_list(self, court, listed):
+        words = ('"SASL" "PLAIN"', '"XXXXXXXX"', '"VERSION" "1.0"')
+        assert court.finding(listed("managesieve", capabilities=words, masked_tokens=("XXXXXXXX",)), "PS301").evidence["position"] == 1
 
     def test_private_changes_nothing(self, court, listed):
         assert court.finding(listed("smtp", masked_tokens=("XXXXXXXX",), **PRIVATE), "PS301").severity == "high"

@@ -39,16 +39,14 @@ MAX_SHOWN = 20
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if facts.tls_started or facts.logins or site.scope(session.client_ip) != PUBLIC:
         return NOT_APPLICABLE
-    if not facts.messages:
-        return unless_unseen(session, CLIENT, SERVER)
-    if not site.local_domains:
-        return not_observable("local_domains_unknown")
     for message in facts.messages:
         sender = _domain(message.mail_from or "")
         if not message.accepted or not sender or site.is_local(sender):
             continue
         foreign = sorted({domain for domain in map(_domain, message.rcpt_accepted) if domain and not site.is_local(domain)})
         if foreign:
+            if not site.local_domains:
+                return not_observable("local_domains_unknown")
             return Finding(
                 rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
                 title=f"{session.server_ip} port {session.server_port} relayed mail from {session.client_ip} to a foreign domain without login",

@@ -48,7 +48,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     token = masked_offer(facts.masked_tokens, session.protocol) if facts.masked_tokens else None
     if token is None:
         return PASS if facts.capabilities_complete else not_observable(session.unseen_server or "no_capability_list")
-    words = [line.strip('"').partition(" ")[0].upper() for line in facts.capabilities or ()]
+    words = [line.partition(" ")[0].strip('"').upper() for line in facts.capabilities or ()]
     if facts.starttls_requested and facts.starttls_accepted is False and (facts.starttls_reply_code or "").upper() in UNKNOWN_COMMAND:
         confidence = "high"
     elif OFFER[session.protocol] == "STLS":
