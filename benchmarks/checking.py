@@ -1,9 +1,12 @@
 """Tables against truth: what pcapsec found in a made capture, compared with what was put in (traffic/truth.py).
 
-Conversations that lost no payload must be found exactly: digests over all their sessions, logins, messages and message sizes have to be equal. Of the others, each field
-whose bytes are in the capture counts as knowable: it is found, missed, or wrong. What stands in the tables and was never made is invented.
+Conversations that lost no payload must be found exactly: digests over all their sessions, logins, messages and message sizes have to be equal. Of the
+others, each field whose bytes are in the capture counts as knowable: it is found, missed, or wrong. What stands in the tables and was never made is
+invented.
 
-    python benchmarks/checking.py DIR CAPTURE      compares tables that are already there; with a capture made with --list it names the conversations that differ
+    python benchmarks/checking.py DIR CAPTURE      compares tables that are already there
+
+With a capture made with --list it names the conversations that differ.
 """
 from __future__ import annotations
 
@@ -92,7 +95,8 @@ class _Found:
         self.other_protocols: Counter[str] = Counter()
         self.duplicates = 0
         ends = ["client_ip", "client_port", "server_ip", "server_port"]
-        columns = [*ends, "protocol", "tls_mode", "starttls_offered", "starttls_requested", "starttls_accepted", "starttls_state", "duplicate_frames", "completeness"]
+        columns = [*ends, "protocol", "tls_mode", "starttls_offered", "starttls_requested", "starttls_accepted", "starttls_state", "duplicate_frames",
+                   "completeness"]
         for row in _rows(directory, "sessions", columns):
             key = self._key(row, gapped)
             if key is not None:
@@ -214,7 +218,8 @@ def _check_conversations(report: Report, found: _Found, gapped: dict[Key, dict[s
     knowable = score["fields found"] + score["fields missed"] + score["fields wrong"]
     share = score["fields found"] / knowable if knowable else 1.0
     invented = score["login rows invented"] + score["message rows invented"] + score["fields wrong"]
-    report.lines.append(Line(f"{title}: sessions found", len(gapped), dict(sorted(score.items())), score["sessions missed"] == 0 and score["sessions torn"] == 0))
+    report.lines.append(Line(f"{title}: sessions found", len(gapped), dict(sorted(score.items())),
+                             score["sessions missed"] == 0 and score["sessions torn"] == 0))
     report.lines.append(Line(f"{title}: knowable fields found", f">= {least:.0%}", f"{share:.2%} of {knowable}", share >= least))
     report.lines.append(Line(f"{title}: invented or wrong", 0, invented, invented == 0))
 
@@ -257,7 +262,8 @@ def main() -> None:
 def show(report: Report) -> None:
     """Print a report, indented."""
     for line in report.lines:
-        print(f"  {'    ' if line.right is None else 'ok  ' if line.right else 'BAD '}{line.what}: {line.found}" + ("" if line.right else f"   made: {line.expected}"))
+        print(f"  {'    ' if line.right is None else 'ok  ' if line.right else 'BAD '}{line.what}: {line.found}"
+              + ("" if line.right else f"   made: {line.expected}"))
     for example in report.examples:
         print(f"      {example}")
 

@@ -3,17 +3,19 @@
     python benchmarks/compare.py --kind mixed --sizes 500M,2G,8G --tools pcapsec,suricata,tshark,read --runs 3
     python benchmarks/compare.py --kind mail --sizes 500M,2G,8G --tools pcapsec,suricata,tshark,read --jobs 2
 
-Missing captures are made first (benchmarks/make_capture.py). The tools take turns (A B C, A B C ...) on the same file in the page cache, each pinned to the same core; medians are compared.
-Each tool is timed from its start to its exit, interpreter, compiled-kernel cache, output and all.
+Missing captures are made first (benchmarks/make_capture.py). The tools take turns (A B C, A B C ...) on the same file in the page cache, each pinned
+to the same core; medians are compared. Each tool is timed from its start to its exit, interpreter, compiled-kernel cache, output and all.
 
 pcapsec   analyze --quiet -o DIR FILE, kernels compiled before by an untimed run on a small capture.
-suricata  -r FILE -S /dev/null --runmode single -k none -l DIR with its default configuration: no signatures, all parsers and logs that the configuration turns on.
-tshark    -n -r FILE -Y 'smtp || imap || pop || nntp' -T fields -e frame.number, to /dev/null: one pass with reassembly and the dissectors that a list of mail needs, and the least
-          output that still makes it dissect every frame. No second pass (-2) and no statistics, which would cost it more. Its memory grows with the file, so it has sizes of its own (--tshark-sizes).
+suricata  -r FILE -S /dev/null --runmode single -k none -l DIR with its default configuration: no signatures, all parsers and logs that the
+          configuration turns on.
+tshark    -n -r FILE -Y 'smtp || imap || pop || nntp' -T fields -e frame.number, to /dev/null: one pass with reassembly and the dissectors that a list
+          of mail needs, and the least output that still makes it dissect every frame. No second pass (-2) and no statistics, which would cost it more.
+          Its memory grows with the file, so it has sizes of its own (--tshark-sizes).
 read      dd bs=32M of=/dev/null: what merely copying the file out of the page cache costs.
 
-The cost per further GB is the slope between two sizes, which leaves start-up out. GB is 10**9 bytes. A line per target of the project says PASS or SHORT, or that it was not measured.
-The tables of pcapsec's last run on each file are checked against what the maker put in.
+The cost per further GB is the slope between two sizes, which leaves start-up out. GB is 10**9 bytes. A line per target of the project says PASS or
+SHORT, or that it was not measured. The tables of pcapsec's last run on each file are checked against what the maker put in.
 """
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ def prepare(directory: Path, kind: str, sizes: list[str], seed: int) -> None:
                  f"({RESERVE_BYTES / 1e9:.0f} GB must stay free). Choose smaller --sizes or another --dir.")
     maker = Path(__file__).resolve().with_name("make_capture.py")
     for size in missing:  # in a process of its own: what this one ever used would count as the peak of every process it starts
-        subprocess.run([sys.executable, maker, kind, capture_path(directory, kind, size, seed), "--size", size, "--seed", str(seed)], check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, maker, kind, capture_path(directory, kind, size, seed), "--size", size, "--seed", str(seed)], check=True,
+                       stdout=sys.stderr)
 
 
 def measure(directory: Path, kind: str, seed: int, plan: list[tuple[str, Tool]], runs: int) -> dict[tuple[str, str], Series]:
@@ -64,7 +67,8 @@ def measure(directory: Path, kind: str, seed: int, plan: list[tuple[str, Tool]],
             out = directory / "out" / f"{tool.name.replace(' ', '')}-{kind}-{size}"
             measured = measuring.run(tool, file, out, directory / "last.log")
             series[tool.name, size].runs.append(measured)
-            print(f"run {number + 1} {tool.name:18} {size:>5} {measured.wall_s:8.2f} s wall {measured.cpu_s:8.2f} s cpu {max(measured.peak_bytes, measured.total_peak_bytes) / 1e6:7.0f} MB",
+            peak = max(measured.peak_bytes, measured.total_peak_bytes)
+            print(f"run {number + 1} {tool.name:18} {size:>5} {measured.wall_s:8.2f} s wall {measured.cpu_s:8.2f} s cpu {peak / 1e6:7.0f} MB",
                   file=sys.stderr, flush=True)
             if measured.status:
                 print(f"  {tool.name} ended with {measured.status}: {(directory / 'last.log').read_text(errors='replace')[-500:]}", file=sys.stderr)
@@ -80,7 +84,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tools", default="pcapsec,suricata,tshark,read")
     parser.add_argument("--tshark-sizes", default="250M,1G", help="sizes for tshark, which needs memory as large as several times the file")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="compare wall time, or user and system time where others use the machine too (not with --jobs)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="compare wall time, or user and system time where others use the machine too (not with --jobs)")
     parser.add_argument("--jobs", type=int, default=0, help="measure pcapsec --jobs N as well, on N cores")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dir", type=Path, default=Path("/tmp/pcapsec-bench"), help="for captures and outputs")
@@ -127,9 +132,10 @@ def main() -> int:
             checking.show(checked)
     if given.json:
         given.json.write_text(json.dumps({
-            "kind": given.kind, "seed": given.seed, "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-            "series": [{"tool": one.tool, "size": one.size, "wall_s": one.wall_s, "cpu_s": one.cpu_s, "peak_bytes": one.peak_bytes, "runs": [asdict(run) for run in one.runs]}
-                       for one in series.values()],
+            "kind": given.kind, "seed": given.seed, "clock": given.clock,
+            "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+            "series": [{"tool": one.tool, "size": one.size, "wall_s": one.wall_s, "cpu_s": one.cpu_s, "peak_bytes": one.peak_bytes,
+                        "runs": [asdict(run) for run in one.runs]} for one in series.values()],
             "pcapsec_startup_s": startup, "targets": [asdict(verdict) for verdict in verdicts], "checks": checks}, indent=1, default=str) + "\n")
     if not given.keep:
         shutil.rmtree(given.dir / "out", ignore_errors=True)
@@ -143,8 +149,8 @@ def report(given: argparse.Namespace, series: dict[tuple[str, str], Series], tru
     for (name, size), one in series.items():
         truth = truths[size]
         per_mail = f"{one.time_s / truth['mail']['made']['conversations']['total'] * 1e6:14.1f}" if given.kind == "mail" else " " * 14
-        print(f"{name:18} {size:>6} {one.wall_s:9.2f} {one.cpu_s:9.2f} {one.peak_bytes / 1e6:8.0f} {truth['frames'] / one.time_s / 1e6:11.3f} {truth['bytes'] / one.time_s / 1e6:8.0f} {per_mail}"
-              + ("  FAILED" if one.failed else ""))
+        print(f"{name:18} {size:>6} {one.wall_s:9.2f} {one.cpu_s:9.2f} {one.peak_bytes / 1e6:8.0f} {truth['frames'] / one.time_s / 1e6:11.3f} "
+              f"{truth['bytes'] / one.time_s / 1e6:8.0f} {per_mail}" + ("  FAILED" if one.failed else ""))
     slopes = {}
     for name in dict.fromkeys(name for name, _size in series):
         mine = sorted((truths[size]["bytes"], one.time_s, size) for (tool, size), one in series.items() if tool == name and not one.failed)

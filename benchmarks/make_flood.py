@@ -1,7 +1,9 @@
 """Make captures that try to fill tables.
 
     python benchmarks/make_flood.py syn OUT.pcap --flows 5000000      SYNs from invented addresses to mail ports, and a few real mail conversations among them
-    python benchmarks/make_flood.py idle OUT.pcap --flows 1000000     mail connections that are opened and never closed: handshake and greeting, in a tenth of them EHLO and its reply
+    python benchmarks/make_flood.py idle OUT.pcap --flows 1000000     mail connections that are opened and never closed
+
+An idle connection is a handshake and a greeting, in a tenth of them EHLO and its reply too.
 
 Both in constant memory, with OUT.json as make_capture.py writes it (without digests in idle). Nothing is lost, doubled or reordered.
 """
@@ -40,7 +42,8 @@ def syn_flood(flows: int, n_mail: int, seed: int) -> tuple[Library, np.ndarray]:
         script.start, script.clients, script.servers = "syn", "internet", "mail"
         floods.append(script)
     share = n_mail / (flows + n_mail)
-    return Library(scripts + floods, pool, RATES.v6), np.array([weight * share / sum(weights) for weight in weights] + [(1 - share) / len(floods)] * len(floods))
+    all_weights = [weight * share / sum(weights) for weight in weights] + [(1 - share) / len(floods)] * len(floods)
+    return Library(scripts + floods, pool, RATES.v6), np.array(all_weights)
 
 
 def idle_connections(seed: int) -> tuple[Library, np.ndarray]:

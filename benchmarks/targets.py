@@ -55,14 +55,15 @@ def judge(kind: str, series: dict[tuple[str, str], Series], truths: dict[str, di
         both = [(item, other) for item in own for other in suricata if item[0][1] == other[0][1]]
         largest = both[-1] if both else None
         large_enough = largest is not None and size_of(largest[0]) >= 8e9
-        ratio("mixed: whole process at 8 GB at least 3 times as fast as Suricata" + ("" if large_enough or not largest else f" (measured at {largest[0][0][1]})"),
+        ratio("mixed: whole process at 8 GB at least 3 times as fast as Suricata"
+              + ("" if large_enough or not largest else f" (measured at {largest[0][0][1]})"),
               largest[1][1].time_s if largest else None, largest[0][1].time_s if largest else None, 3)
     else:
         ratio("mail: at least as fast as Suricata, whole process at the largest size", suricata[-1][1].time_s if suricata else None,
               own[-1][1].time_s if own and suricata and own[-1][0][1] == suricata[-1][0][1] else None, 1)
         ratio("mail: at least as fast as Suricata per further GB", slopes.get("suricata"), slope, 1)
         ratio("mail: tshark's cost per further GB at least 8 times ours", slopes.get("tshark"), slope, 8)
-        parallel = next((name for name in slopes if name.startswith("pcapsec --jobs")), None) or next((name for name, _size in series if name.startswith("pcapsec --jobs")), None)
+        parallel = next((name for name, _size in series if name.startswith("pcapsec --jobs")), None)
         pair = of(parallel) if parallel else []
         ratio("mail: two jobs at least 1.6 times as fast as one", own[-1][1].time_s if own and pair else None, pair[-1][1].time_s if pair else None, 1.6)
     for name in dict.fromkeys(name for name, _size in series if name.startswith("pcapsec")):
@@ -70,7 +71,8 @@ def judge(kind: str, series: dict[tuple[str, str], Series], truths: dict[str, di
             say(f"{kind}: {name} at {size} peak below 400 MB", one.peak_bytes < MEMORY_BYTES, f"{one.peak_bytes / 1e6:.0f} MB")
     if len(own) >= 2 and startup is not None:
         costs = [(one.time_s - startup) / size_of(item) * 1e9 for item in own for one in (item[1],)]
-        say(f"{kind}: time per GB constant within 15 % from {own[0][0][1]} to {own[-1][0][1]} (start-up left out)", max(costs) / min(costs) <= 1 + LINEAR_WITHIN,
+        say(f"{kind}: time per GB constant within 15 % from {own[0][0][1]} to {own[-1][0][1]} (start-up left out)",
+            max(costs) / min(costs) <= 1 + LINEAR_WITHIN,
             ", ".join(f"{item[0][1]} {cost:.3f} s/GB" for item, cost in zip(own, costs)))
     else:
         say(f"{kind}: time per GB constant within 15 %", None, "a second size is missing")

@@ -1,10 +1,12 @@
 """Conversations written down as text, and the assertions that every parser has to stand."""
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 
 from pcapsec.records import CLIENT, SERVER
+from pcapsec.secret import Secret
 
 SIDES = {"C": CLIENT, "S": SERVER}
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -142,3 +144,28 @@ def swallow(parser_class, data: bytes, *, seed: int = 1, **keywords) -> None:
         pos += n
     if parser.handover is None:
         parser.finish()
+
+
+def told(record, *leave_out: str) -> dict:
+    """A record as a dict of the fields that are not at their default, records inside likewise and secrets as their bytes: a whole object on few lines."""
+    out = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.name in leave_out:
+            continue
+        if field.default is not dataclasses.MISSING and value == field.default:
+            continue
+        if field.default_factory is not dataclasses.MISSING and value == field.default_factory():
+            continue
+        out[field.name] = _plain(value)
+    return out
+
+
+def _plain(value):
+    if isinstance(value, Secret):
+        return value.reveal()
+    if dataclasses.is_dataclass(value):
+        return told(value)
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value

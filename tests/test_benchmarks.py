@@ -72,8 +72,8 @@ def test_size_in_bytes():
 
 def test_tshark_finds_nothing_wrong(clean):
     path, _truth = clean
-    wrong = ("_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment "
-             "|| tcp.analysis.retransmission || tcp.analysis.out_of_order || tcp.analysis.duplicate_ack || tcp.analysis.zero_window || tcp.analysis.window_full")
+    analysis = ("lost_segment", "ack_lost_segment", "retransmission", "out_of_order", "duplicate_ack", "zero_window", "window_full")
+    wrong = " || ".join(["_ws.malformed", *(f"{layer}.checksum.status == 0" for layer in ("ip", "tcp", "udp")), *(f"tcp.analysis.{word}" for word in analysis)])
     assert tshark(path, wrong, "frame.number") == []
 
 
@@ -144,7 +144,8 @@ def test_faults_are_as_counted(tmp_path):
     late = 0
     for frame in dict.fromkeys(played["faulty"][0]):
         size = 14 + (40 if frame[12:14] == b"\x86\xdd" else 20)
-        flow = tuple(sorted((frame[22:38], frame[38:54]) if size == 54 else (frame[26:30], frame[30:34]))) + tuple(sorted((frame[size:size + 2], frame[size + 2:size + 4])))
+        addresses = (frame[22:38], frame[38:54]) if size == 54 else (frame[26:30], frame[30:34])
+        flow = tuple(sorted(addresses)) + tuple(sorted((frame[size:size + 2], frame[size + 2:size + 4])))
         late += position[frame] < flows.get(flow, -1)
         flows[flow] = max(flows.get(flow, -1), position[frame])
     made = sum(truth["reordered_frames"]["all"].values())
@@ -244,7 +245,8 @@ def test_slots_may_be_cut_by_segments():
     script.client(b"x" * 1445, USER, b"y")
     library = Library([script], pool, 0.0)
     first, last = library.bounds[0, 0]
-    pieces = [(int(slot["at"]), int(slot["value_at"]), int(slot["width"])) for row in library.rows[first:last] for slot in library.slots[row["slot"]:row["slot_end"]]]
+    slots = [slot for row in library.rows[first:last] for slot in library.slots[row["slot"]:row["slot_end"]]]
+    pieces = [(int(slot["at"]), int(slot["value_at"]), int(slot["width"])) for slot in slots]
     assert pieces == [(1445, USER.at, 3), (0, USER.at + 3, 4)]
     assert script.length[CLIENT] == 1453
 
@@ -280,7 +282,8 @@ def test_tables_agree_with_what_was_made(real, tables):
 
 
 @pytest.mark.parametrize(("table", "old", "new", "what"), [
-    ("credentials", ",success,", ",failed,", "digest of logins"), ("sessions", ",smtp,", ",imap,", "digest of sessions"), ("messages", "@", "@x.", "digest of messages")])
+    ("credentials", ",success,", ",failed,", "digest of logins"), ("sessions", ",smtp,", ",imap,", "digest of sessions"),
+    ("messages", "@", "@x.", "digest of messages")])
 def test_wrong_tables_are_noticed(real, tables, tmp_path, table, old, new, what):
     copy = tmp_path / "out"
     shutil.copytree(tables, copy)
@@ -299,7 +302,8 @@ def test_a_process_is_measured(tmp_path):
     tool = measuring.Tool("sleeper", (sys.executable, "-c", code))
     measured = measuring.run(tool, tmp_path / "none", tmp_path / "out", tmp_path / "log")
     assert measured.status == 0 and measured.wall_s > 0.2 > 0 and measured.peak_bytes > 80_000_000
-    assert measuring.run(measuring.Tool("failing", (sys.executable, "-c", "raise SystemExit(3)")), tmp_path / "none", tmp_path / "out", tmp_path / "log").status == 3
+    failing = measuring.Tool("failing", (sys.executable, "-c", "raise SystemExit(3)"))
+    assert measuring.run(failing, tmp_path / "none", tmp_path / "out", tmp_path / "log").status == 3
 
 
 def series_of(times: dict[tuple[str, str], float], peak: int = 100_000_000) -> dict[tuple[str, str], measuring.Series]:
@@ -320,14 +324,16 @@ def test_targets_pass_and_fall_short():
     assert [verdict.word for verdict in heavy] == ["not measured"] * 4 + ["SHORT"] * 3
     mail = judge("mail", series_of({("pcapsec", "8G"): 5.0, ("pcapsec --jobs 2", "8G"): 3.0, ("suricata", "8G"): 5.5}), truths, {}, None)
     assert [(verdict.word, verdict.found) for verdict in mail[:4]] == [
-        ("PASS", "1.10 times"), ("not measured", "a tool or a second size is missing"), ("not measured", "a tool or a second size is missing"), ("PASS", "1.67 times")]
+        ("PASS", "1.10 times"), ("not measured", "a tool or a second size is missing"), ("not measured", "a tool or a second size is missing"),
+        ("PASS", "1.67 times")]
     assert isinstance(mail[0], Verdict)
 
 
 def test_short_comparison_runs(tmp_path):
     """The long form's whole way on 1 MB, tables checked, figures written."""
-    done = subprocess.run([sys.executable, str(ROOT / "benchmarks" / "compare.py"), "--kind", "mixed", "--sizes", "1M,2M", "--tools", "pcapsec,tshark,read", "--tshark-sizes", "1M",
-                           "--runs", "1", "--dir", str(tmp_path), "--json", str(tmp_path / "figures.json")], capture_output=True, text=True)
+    command = [sys.executable, str(ROOT / "benchmarks" / "compare.py"), "--kind", "mixed", "--sizes", "1M,2M", "--tools", "pcapsec,tshark,read"]
+    command += ["--tshark-sizes", "1M", "--runs", "1", "--dir", str(tmp_path), "--json", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert {(one["tool"], one["size"]) for one in figures["series"]} == {("pcapsec", "1M"), ("pcapsec", "2M"), ("tshark", "1M"), ("read", "1M"), ("read", "2M")}

@@ -54,8 +54,10 @@ class BulkWriter:
         exchanges = 1 + min(int(self.rng.geometric(0.3)), 12)
         upload = self.rng.random() < 0.06
         for share in self.rng.dirichlet(np.ones(exchanges)):
-            tls_data(script, self.rng, CLIENT, int(total * share) if upload else int(self.rng.integers(120, 1_400)), self.regions.tls, think_ns=self._pause(1, 250))
-            tls_data(script, self.rng, SERVER, int(self.rng.integers(80, 900)) if upload else int(total * share) + 80, self.regions.tls, think_ns=self._pause(1, 60))
+            tls_data(script, self.rng, CLIENT, int(total * share) if upload else int(self.rng.integers(120, 1_400)), self.regions.tls,
+                     think_ns=self._pause(1, 250))
+            tls_data(script, self.rng, SERVER, int(self.rng.integers(80, 900)) if upload else int(total * share) + 80, self.regions.tls,
+                     think_ns=self._pause(1, 60))
         close_tls(script, self.rng, think_ns=self._pause(100, 1_500))
         return script
 
@@ -71,10 +73,13 @@ class BulkWriter:
             length = _log_normal(self.rng, 15_000, 1.8, self.ceiling)
             text = self.rng.random() < 0.4
             path = self.rng.bytes(9).hex().encode()
-            script.client(b"GET /files/" + path + b" HTTP/1.1\r\nHost: www%d.example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0\r\n"
-                          b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n" % int(self.rng.integers(200)), think_ns=self._pause(1, 300))
+            script.client(b"GET /files/" + path
+                          + b" HTTP/1.1\r\nHost: www%d.example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0\r\n"
+                          b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n" % int(self.rng.integers(200)),
+                          think_ns=self._pause(1, 300))
             kind = b"text/html; charset=utf-8" if text else b"application/octet-stream"
-            script.server(b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: " + kind + b"\r\nContent-Length: %d\r\nLast-Modified: Fri, 03 May 2024 10:00:00 GMT\r\n"
+            script.server(b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: " + kind
+                          + b"\r\nContent-Length: %d\r\nLast-Modified: Fri, 03 May 2024 10:00:00 GMT\r\n"
                           b"Connection: keep-alive\r\n\r\n" % length, think_ns=self._pause(1, 40))
             script.bulk(SERVER, self.regions.text if text else self.regions.binary, length)
         return script
@@ -100,7 +105,8 @@ class BulkWriter:
         script = self._script("ssh", 22, servers="office")
         script.server(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", think_ns=3 * MS)
         script.client(b"SSH-2.0-OpenSSH_9.6\r\n")
-        names = (b"curve25519-sha256,ecdh-sha2-nistp256", b"ssh-ed25519,rsa-sha2-512", *[b"chacha20-poly1305@openssh.com,aes256-ctr"] * 2, *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b"")
+        names = (b"curve25519-sha256,ecdh-sha2-nistp256", b"ssh-ed25519,rsa-sha2-512", *[b"chacha20-poly1305@openssh.com,aes256-ctr"] * 2,
+                 *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b"")
         lists = b"".join(struct.pack("!I", len(name)) + name for name in names)
         for side in (CLIENT, SERVER):
             body = b"\x14" + self.rng.bytes(16) + lists + b"\0" * 5
@@ -114,7 +120,8 @@ class BulkWriter:
             upload = self.rng.random() < 0.5
             script.client(self.rng.bytes(400))
             script.server(self.rng.bytes(120))
-            script.bulk(CLIENT if upload else SERVER, self.regions.binary, _log_normal(self.rng, 150_000, 1.5, self.ceiling), at=int(self.rng.integers(1 << 20)), think_ns=MS)
+            script.bulk(CLIENT if upload else SERVER, self.regions.binary, _log_normal(self.rng, 150_000, 1.5, self.ceiling),
+                        at=int(self.rng.integers(1 << 20)), think_ns=MS)
             script.send(SERVER if upload else CLIENT, self.rng.bytes(60), think_ns=MS)
         return script
 
@@ -155,8 +162,9 @@ class BulkWriter:
     def ftp(self) -> Script:
         script = self._script("ftp", 21, servers="office")
         script.server(b"220 ProFTPD Server ready.\r\n", think_ns=2 * MS)
-        for command, answer in ((b"USER backup", b"331 Password required for backup"), (b"PASS not-a-mail-password", b"230 User backup logged in"), (b"TYPE I", b"200 Type set to I"),
-                                (b"EPSV", b"229 Entering Extended Passive Mode (|||49200|)"), (b"STOR daily.tar", b"150 Opening BINARY mode data connection"), (b"QUIT", b"221 Goodbye.")):
+        for command, answer in ((b"USER backup", b"331 Password required for backup"), (b"PASS not-a-mail-password", b"230 User backup logged in"),
+                                (b"TYPE I", b"200 Type set to I"), (b"EPSV", b"229 Entering Extended Passive Mode (|||49200|)"),
+                                (b"STOR daily.tar", b"150 Opening BINARY mode data connection"), (b"QUIT", b"221 Goodbye.")):
             script.client(command + b"\r\n", think_ns=self._pause(1, 30))
             script.server(answer + b"\r\n")
         return script
@@ -172,7 +180,8 @@ class BulkWriter:
     def irc(self) -> Script:
         script = self._script("irc", 6667, servers="office", ending="open")
         script.client(b"NICK tester\r\nUSER tester 0 * :Tester\r\n")
-        script.server(b":irc.example NOTICE AUTH :*** Looking up your hostname\r\n:irc.example 001 tester :Welcome\r\n:irc.example 376 tester :End of MOTD\r\n", think_ns=5 * MS)
+        script.server(b":irc.example NOTICE AUTH :*** Looking up your hostname\r\n:irc.example 001 tester :Welcome\r\n"
+                      b":irc.example 376 tester :End of MOTD\r\n", think_ns=5 * MS)
         script.client(b"JOIN #ops\r\n")
         script.server(b":tester!t@host JOIN #ops\r\n:irc.example 366 tester #ops :End of NAMES list\r\n")
         for _n in range(int(self.rng.integers(1, 20))):
@@ -182,6 +191,6 @@ class BulkWriter:
 
 # share of the bytes that are not mail, in percent, what writes one, and how many scripts of it there are
 MIX: tuple[tuple[float, Callable[[BulkWriter], Script], int], ...] = (
-    (48.6, BulkWriter.https13, 96), (14, BulkWriter.https12, 48), (9, BulkWriter.http, 48), (16, BulkWriter.quic, 48), (5, BulkWriter.ssh, 24), (6.9, BulkWriter.smb, 24),
-    (0.4, BulkWriter.dns, 32), (0.04, BulkWriter.ftp, 1), (0.04, BulkWriter.redis, 8), (0.02, BulkWriter.irc, 4),
+    (48.6, BulkWriter.https13, 96), (14, BulkWriter.https12, 48), (9, BulkWriter.http, 48), (16, BulkWriter.quic, 48), (5, BulkWriter.ssh, 24),
+    (6.9, BulkWriter.smb, 24), (0.4, BulkWriter.dns, 32), (0.04, BulkWriter.ftp, 1), (0.04, BulkWriter.redis, 8), (0.02, BulkWriter.irc, 4),
 )

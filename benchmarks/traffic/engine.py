@@ -27,7 +27,8 @@ BASE36 = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", np.uint8)
 # odd and no multiples of 3, so that multiplying by them modulo a power of 36 makes different serials of different numbers
 FACTORS = {USER: 2654435761, RECIPIENT: 2246822519, PASSWORD: 3266489917, MESSAGE: 668265263}
 # groups of addresses: IPv4 prefix, IPv6 prefix, how many servers
-GROUPS = {"internet": (bytes([198, 18]), "20010db8000a", 3_000), "mail": (bytes([192, 168]), "20010db8000b", 40), "office": (bytes([10, 20]), "20010db8000c", 60)}
+GROUPS = {"internet": (bytes([198, 18]), "20010db8000a", 3_000), "mail": (bytes([192, 168]), "20010db8000b", 40),
+          "office": (bytes([10, 20]), "20010db8000c", 60)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Player:
         spoofed: client addresses and ports at random instead of a population of clients.
     """
 
-    def __init__(self, library: Library, weights: np.ndarray, size: int, seed: int, rates: Rates = Rates(), nanoseconds: bool = False, rate: float = BYTES_PER_NS * 1e9,
+    def __init__(self, library: Library, weights: np.ndarray, size: int, seed: int, rates: Rates = Rates(), nanoseconds: bool = False,
+                 rate: float = BYTES_PER_NS * 1e9,
                  spoofed: bool = False, most: int | None = None):
         self.library, self.size, self.seed, self.rates, self.nanoseconds, self.spoofed = library, size, seed, rates, nanoseconds, spoofed
         self.most = most
@@ -130,8 +132,9 @@ class Player:
         times, of_play, of_row = np.empty(2 * capacity, np.int64), np.empty(2 * capacity, np.int32), np.empty(2 * capacity, np.int64)
         lost = np.empty((capacity, 2), np.int64)
         rates = self.rates
-        taken, n_out, n_lost, made = kernels.schedule(library.rows, self.plays, places, n_rows, self.n_started, np.uint64(self.seed * 0x632BE59BD9B4E019 % (1 << 64)), rates.lost,
-                                                      rates.duplicated, rates.reordered, room, debt, times, of_play, of_row, lost, self.counters)
+        taken, n_out, n_lost, made = kernels.schedule(
+            library.rows, self.plays, places, n_rows, self.n_started, np.uint64(self.seed * 0x632BE59BD9B4E019 % (1 << 64)),
+            rates.lost, rates.duplicated, rates.reordered, room, debt, times, of_play, of_row, lost, self.counters)
         nobody = np.concatenate([places[taken:], places[:taken][self.plays["left"][places[:taken]] == 0]])  # not started, or lost altogether
         account.played(self.n_started, scripts[:taken], plays[:taken], lost[:n_lost])
         self._give_back(nobody)

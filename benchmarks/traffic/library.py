@@ -1,7 +1,8 @@
 """Scripts compiled into tables of frames.
 
-Each script is compiled twice, for IPv4 and IPv6, since the segment sizes differ. A frame's time is `A * rtt + B * pace` after the start of its conversation, so that one table serves
-near and far, fast and slow peers; rows stand in time order for any positive rtt and pace. The capture point is beside the server.
+Each script is compiled twice, for IPv4 and IPv6, since the segment sizes differ. A frame's time is `A * rtt + B * pace` after the start of its
+conversation, so that one table serves near and far, fast and slow peers; rows stand in time order for any positive rtt and pace. The capture point is
+beside the server.
 """
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ DATAGRAM_BYTES = 1252
 GAP_NS = 12 * US  # a full frame at 1 Gbit/s
 FIRST_WINDOW, LARGEST_WINDOW = 10, 64  # segments
 
-ROW = np.dtype([("pool_at", "i8"), ("length", "i4"), ("side", "u1"), ("flags", "u1"), ("kind", "u1"), ("mail", "u1"), ("seq", "i8"), ("ack", "i8"), ("number", "i4"), ("echo", "i4"),
+ROW = np.dtype([("pool_at", "i8"), ("length", "i4"), ("side", "u1"), ("flags", "u1"), ("kind", "u1"), ("mail", "u1"), ("seq", "i8"), ("ack", "i8"),
+                ("number", "i4"), ("echo", "i4"),
                 ("rtts", "f8"), ("ns", "f8"), ("slot", "i4"), ("slot_end", "i4"), ("payload_sum", "i8")])
 SLOT = np.dtype([("at", "i4"), ("value_at", "i4"), ("width", "i4")])
 

@@ -58,7 +58,8 @@ class Mailer:
 
     def _ehlo(self, script: Script, host: bytes, starttls: bool, auth: bytes) -> Span:
         script.client(b"EHLO host-", USER, b"." + pick(self.rng, DOMAINS).encode() + b"\r\n")
-        words = [b"PIPELINING", b"SIZE 52428800", b"VRFY", b"ETRN"] + [b"STARTTLS"] * starttls + [b"AUTH " + auth] * bool(auth) + [b"ENHANCEDSTATUSCODES", b"8BITMIME", b"DSN", b"CHUNKING"]
+        words = [b"PIPELINING", b"SIZE 52428800", b"VRFY", b"ETRN", *[b"STARTTLS"] * starttls, *[b"AUTH " + auth] * bool(auth),
+                 b"ENHANCEDSTATUSCODES", b"8BITMIME", b"DSN", b"CHUNKING"]
         lines = [host] + words
         return script.server(b"".join(b"250" + (b" " if n == len(lines) - 1 else b"-") + line + b"\r\n" for n, line in enumerate(lines)))
 
@@ -79,7 +80,8 @@ class Mailer:
                 at += width(text)
         else:
             spans = []
-            for text, answer in ((mail, b"250 2.1.0 Ok\r\n"), *((text, b"250 2.1.5 Ok\r\n") for text in rcpts), ((b"DATA\r\n",), b"354 End data with <CR><LF>.<CR><LF>\r\n")):
+            for text, answer in ((mail, b"250 2.1.0 Ok\r\n"), *((text, b"250 2.1.5 Ok\r\n") for text in rcpts),
+                                 ((b"DATA\r\n",), b"354 End data with <CR><LF>.<CR><LF>\r\n")):
                 spans.append(script.client(*text, think_ns=self._think(0.2, 3)))
                 script.server(answer, think_ns=self._think(0.5, 5))
         content = script.client(*stuffed(message.text), b".\r\n", think_ns=self._think(0.2, 3))
@@ -147,7 +149,8 @@ class Mailer:
         return script
 
     def _auth_answer(self, script: Script, success: bool) -> Span:
-        return script.server(b"235 2.7.0 Authentication successful\r\n" if success else b"535 5.7.8 Error: authentication failed\r\n", think_ns=self._think(3, 40))
+        return script.server(b"235 2.7.0 Authentication successful\r\n" if success else b"535 5.7.8 Error: authentication failed\r\n",
+                             think_ns=self._think(3, 40))
 
     def _auth_plain(self, script: Script, success: bool) -> None:
         account = self._account()

@@ -167,7 +167,8 @@ class Script:
     def message(self, direction: str, message_id: Text, content: Span, head_bytes: int, size: int, sender: tuple[Text, Span] | None = None,
                 recipients: tuple[tuple[Text, Span], ...] = (), answered: Span | None = None, opened: tuple[Span, ...] = ()) -> None:
         """A message in clear; `head_bytes` of its content hold the header, `opened` are the lines without which it is not seen as a message."""
-        texts, needs = {"message_id": message_id}, {"message_id": (Span(content.side, content.start, content.start + head_bytes), *opened), "size": (content, *opened)}
+        head = Span(content.side, content.start, content.start + head_bytes)
+        texts, needs = {"message_id": message_id}, {"message_id": (head, *opened), "size": (content, *opened)}
         if sender is not None:
             texts["mail_from"], needs["mail_from"] = sender[0], (sender[1],)
         joined: list[Part] = []

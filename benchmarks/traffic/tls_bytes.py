@@ -39,7 +39,8 @@ def client_hello(rng: np.random.Generator, server_name: bytes, alpn: tuple[bytes
         extensions += _extension(51, struct.pack("!HHH", 36, 29, 32) + rng.bytes(32))
     if transport_parameters:  # RFC 9000 §18.2: idle timeout 30 s, flow control windows
         extensions += _extension(57, bytes.fromhex("0104800075300404804000000504802000000604802000000704802000000802406409024064"))
-    body = b"\x03\x03" + rng.bytes(32) + b"\x20" + rng.bytes(32) + struct.pack("!H", len(suites)) + suites + b"\1\0" + struct.pack("!H", len(extensions)) + extensions
+    body = b"\x03\x03" + rng.bytes(32) + b"\x20" + rng.bytes(32) + struct.pack("!H", len(suites)) + suites + b"\1\0"
+    body += struct.pack("!H", len(extensions)) + extensions
     return b"\x16\x03\x01" + struct.pack("!H", len(body) + 4) + handshake(1, body)
 
 
@@ -62,7 +63,8 @@ def certificate_chain() -> tuple[bytes, ...]:
     from cryptography.x509.oid import NameOID
 
     issuer_key, leaf_key = Ed25519PrivateKey.from_private_bytes(bytes(range(32))), Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
-    issuer = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example Trust Services"), x509.NameAttribute(NameOID.COMMON_NAME, "Example Issuing CA 3")])
+    issuer = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example Trust Services"),
+                        x509.NameAttribute(NameOID.COMMON_NAME, "Example Issuing CA 3")])
     leaf = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example.net")])
     names = x509.SubjectAlternativeName([x509.DNSName(f"{host}{n}.example.net") for n in range(12) for host in ("mail", "imap", "smtp", "www")])
     chain = []
@@ -92,7 +94,7 @@ def open_tls(script: Script, rng: np.random.Generator, server_name: bytes, alpn:
     hello = script.client(client_hello(rng, server_name, alpn, tls13), think_ns=300 * US)
     answer = server_hello(rng, tls13)
     if tls13:
-        flight = record(22, answer) + record(20, b"\1") + record(23, rng.bytes(40)) + record(23, rng.bytes(1900)) + record(23, rng.bytes(97)) + record(23, rng.bytes(69))
+        flight = record(22, answer) + record(20, b"\1") + b"".join(record(23, rng.bytes(length)) for length in (40, 1900, 97, 69))
         sent = script.server(flight, think_ns=900 * US)
         script.client(record(20, b"\1") + record(23, rng.bytes(69)), think_ns=400 * US)
         if rng.random() < 0.7:
@@ -100,7 +102,8 @@ def open_tls(script: Script, rng: np.random.Generator, server_name: bytes, alpn:
         return hello, Span(SERVER, sent.start, sent.start + 5 + len(answer))
     chain = b"".join(len(one).to_bytes(3, "big") + one for one in certificate_chain())
     exchange = b"\x03\0\x1d\x20" + rng.bytes(32) + b"\x08\x07\0\x40" + rng.bytes(64)
-    flight = record(22, answer) + record(22, handshake(11, len(chain).to_bytes(3, "big") + chain)) + record(22, handshake(12, exchange)) + record(22, handshake(14, b""))
+    certificates = handshake(11, len(chain).to_bytes(3, "big") + chain)
+    flight = b"".join(record(22, message) for message in (answer, certificates, handshake(12, exchange), handshake(14, b"")))
     sent = script.server(flight, think_ns=900 * US)
     script.client(record(22, handshake(16, b"\x20" + rng.bytes(32))) + record(20, b"\1") + record(22, rng.bytes(40)), think_ns=600 * US)
     script.server(record(20, b"\1") + record(22, rng.bytes(40)), think_ns=500 * US)

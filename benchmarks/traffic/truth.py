@@ -1,9 +1,9 @@
 """What was made, so that tables can be checked against it.
 
-OUT.json holds counts and digests. A digest is the sum, modulo 2**64, of the BLAKE2b hashes of all facts of a kind: equal sums mean equal multisets, whatever the
-number of facts and in whatever order they come. Facts of conversations that lost a frame with payload are not in `certain`; each such conversation has a line of its own in
-OUT.gapped.jsonl, with its facts and, per fact, the fields that nobody can know, because the bytes that carry them are missing. With --list all other mail
-conversations have such a line in OUT.conversations.jsonl, to find out what differs when a digest does.
+OUT.json holds counts and digests. A digest is the sum, modulo 2**64, of the BLAKE2b hashes of all facts of a kind: equal sums mean equal multisets,
+whatever the number of facts and in whatever order they come. Facts of conversations that lost a frame with payload are not in `certain`; each such
+conversation has a line of its own in OUT.gapped.jsonl, with its facts and, per fact, the fields that nobody can know, because the bytes that carry
+them are missing. With --list all other mail conversations have such a line in OUT.conversations.jsonl, to find out what differs when a digest does.
 """
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class Truth:
         self.n_gapped, self.n_start_lost = Counter(), 0
         self.n_unknowable: Counter[str] = Counter()
         self._is_mail = np.array([script.protocol is not None for script in library.scripts])
-        self._tls_mode = [{"starttls": "starttls", "tls": "implicit"}.get(script.facts[0].kind, "none") if script.facts else "none" for script in library.scripts]
+        modes = {"starttls": "starttls", "tls": "implicit"}
+        self._tls_mode = [modes.get(script.facts[0].kind, "none") if script.facts else "none" for script in library.scripts]
         self._fact_keys = [[self._key(fact) for fact in script.facts] for script in library.scripts]
 
     @staticmethod
@@ -186,13 +187,16 @@ class Truth:
             "flows": {"total": int(self.started.sum()), "tcp": int(sum(n for script, n in zip(scripts, self.started.tolist()) if not script.udp)),
                       "udp": int(sum(n for script, n in zip(scripts, self.started.tolist()) if script.udp)),
                       "by_kind": {kind: counter["conversations"] for kind, counter in sorted(kinds.items())}},
-            "lost_frames": frames(kernels.LOST_PAYLOAD), "duplicated_frames": frames(kernels.DUPLICATED_PAYLOAD), "reordered_frames": frames(kernels.REORDERED_PAYLOAD),
-            "mail": {"made": {"conversations": {"total": sum(by_protocol.values()), "by_protocol": dict(sorted(by_protocol.items())), "by_kind": dict(sorted(self.made.conversations.items()))},
+            "lost_frames": frames(kernels.LOST_PAYLOAD), "duplicated_frames": frames(kernels.DUPLICATED_PAYLOAD),
+            "reordered_frames": frames(kernels.REORDERED_PAYLOAD),
+            "mail": {"made": {"conversations": {"total": sum(by_protocol.values()), "by_protocol": dict(sorted(by_protocol.items())),
+                                                "by_kind": dict(sorted(self.made.conversations.items()))},
                               **self.made.counts()},
                      "certain": {"conversations": {"total": sum(certain_by_protocol.values()), "by_protocol": dict(sorted((+certain_by_protocol).items())),
                                                    "by_kind": dict(sorted((+self.certain.conversations).items()))},
                                  **self.certain.counts(), "digests": dict(sorted(self.certain.digests.items()))},
-                     "gapped": {"conversations": sum(self.n_gapped.values()), "by_kind": dict(sorted(self.n_gapped.items())), "file": path.stem + ".gapped.jsonl",
+                     "gapped": {"conversations": sum(self.n_gapped.values()), "by_kind": dict(sorted(self.n_gapped.items())),
+                                "file": path.stem + ".gapped.jsonl",
                                 "unknowable": dict(sorted(self.n_unknowable.items()))},
                      "start_frame_lost": self.n_start_lost},
         }

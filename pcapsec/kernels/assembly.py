@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .flows import _distance, release_segment
 from .jit import kernel, part
+from .memory import copy
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _MASK32 = 0xFFFFFFFF
@@ -86,10 +87,7 @@ def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
     fresh = captured - behind
     if fresh > 0:
         place = work[_PLACE0 + side]
-        source = t.arena[at + behind:at + captured]
-        target = out_bytes[place:place + fresh]
-        for i in range(fresh):
-            target[i] = source[i]
+        copy(out_bytes, place, t.arena, at + behind, fresh)
         last = work[_TURNS] - 1
         mark = work[_MARKS]
         if last >= work[_ENTRY_TURN] and out_turns[last, 0] == DATA and out_turns[last, 1] == side:

@@ -10,6 +10,7 @@ from .jit import kernel, part
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
+from .memory import copy
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
 from .sift import OTHER as SAYS_OTHER
@@ -19,6 +20,8 @@ from .tables import *  # noqa: F403 - the layout's names are this module's vocab
 _MASK32 = 0xFFFFFFFF
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
 _TLS_KEPT = 16384  # bytes per side of implicit TLS: both hellos and the certificates
+_CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
+_CHECKED_SEGMENTS = 16  # the first kept segments of a flow
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
 
 
@@ -148,10 +151,7 @@ def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
             place = _allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
             if place < 0:
                 return ARENA_FULL
-            source = data[at:at + part_length]
-            target = t.arena[place:place + part_length]
-            for i in range(part_length):
-                target[i] = source[i]
+            copy(t.arena, place, data, at, part_length)
         row = scalars[SEGMENT_FREE] - 1
         if row >= 0:
             scalars[SEGMENT_FREE] = segments[row, S_NEXT]
@@ -403,8 +403,15 @@ def _segment(data, t, ts_ns, frame):
                 if kind == MAIL_TLS and state & (ISN_B if side else ISN_A):
                     base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
                     keep = _distance(sequence, base) < _TLS_KEPT
+                elif kind == MAIL:
+                    if state & (HELLO_A | HELLO_B) == HELLO_A | HELLO_B:
+                        keep = (flows[entry, KEPT] >> 32) < 2 * _TLS_KEPT
+                    elif length > 5 and data[packet[PAYLOAD_AT]] == 0x16 and data[packet[PAYLOAD_AT] + 1] == 3 and 1 <= data[packet[PAYLOAD_AT] + 5] <= 2:
+                        flows[entry, STATE] |= HELLO_B if side else HELLO_A
                 if keep:
-                    verdict = checksum_state(data, packet)
+                    verdict = -1
+                    if length <= _CHECKED_BYTES or (flows[entry, KEPT] & _MASK32) < _CHECKED_SEGMENTS:
+                        verdict = checksum_state(data, packet)
                     marks = MARK_DUPLICATE if duplicate else 0
                     if verdict >= 0:
                         marks |= MARK_CHECKED

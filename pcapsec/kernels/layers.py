@@ -8,7 +8,7 @@ from __future__ import annotations
 from numba import int64
 
 from .jit import part
-from .loads import i64, u16, u32
+from .memory import i64, u16, u32
 
 # status of decode()
 UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT = 0, 1, 2, 3, 4

@@ -37,6 +37,7 @@ ISN_A, ISN_B = 1 << 21, 1 << 22  # the side's initial sequence number is known
 OVERWRITTEN = 1 << 23  # the start may have been seen and forgotten
 TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start
 BASED_A, BASED_B = 1 << 28, 1 << 29  # BASE of the side is where the last hand-over ended
+HELLO_A, HELLO_B = 1 << 30, 1 << 31  # a segment of the side began with a TLS hello
 WRAP_SHIFT = 32  # 11 bits: wrappings, as in layers
 VLAN_SHIFT = 48  # 12 bits
 

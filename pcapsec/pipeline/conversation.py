@@ -118,6 +118,8 @@ class Conversation:
         if kind == assembly.CONFLICT:
             self._anomaly(Anomaly(code="overlap-conflict", side=role, at=at, detail=f"{length} bytes from there on differ from the copy seen first; global frame {place}"))
             return
+        if self.handshake is not None and self.handshake.complete:
+            return
         if kind != assembly.SILENT:
             self.n_gaps += 1
             self.gap_bytes[role] += length

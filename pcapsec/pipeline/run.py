@@ -95,8 +95,7 @@ class _Worker:
 
     def group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         """One capture: a list of inputs in order of time whose conversations may span them."""
-        engine = Engine(self.parameters)
-        self.engine = engine
+        engine = self.engine = Engine(self.parameters)
         self.open: dict[int, Conversation] = {}
         self.bases: list[int] = []  # global number of the frame before each file's first
         self.files: list[Capture] = []

@@ -246,7 +246,7 @@ def _read_hops(lower: bytes, at: int, message: Message) -> None:
         value = _unfold(lower, at + 10)
         place = value.find(b" with ")
         if place >= 0:
-            word = value[place + 6:place + 40].split(None, 1)[0].rstrip(b";,)")
+            word = value[place + 6:place + 40].lstrip().partition(b" ")[0].rstrip(b";,)")
             if word == b"microsoft" or word in _CLEAR_WITH:  # Exchange never writes ESMTPS: its version clause decides
                 if not _is_local(value):
                     says = True

@@ -15,7 +15,7 @@ PASSWORD_MECHANISMS = ("PLAIN", "LOGIN", "LOGIN-COMMAND", "USER-PASS", "AUTHINFO
 TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
 MAX_NAME_CHARACTERS = 64  # of an account in a title; the column has all of it
 _EVIDENCE = ("initial_response", "cancelled", "challenge_seen", "form")
-COMMON_EVIDENCE = frozenset(("auth_result", "auth_reason", "reply_code", "authzid", "secret_length", *_EVIDENCE))  # what any login may show; pages name what theirs usually do
+COMMON_EVIDENCE = frozenset(("auth_result", "auth_reason", "reply_code", "authzid", "secret_length", *_EVIDENCE))  # pages name what their logins usually show
 
 
 def who(login: Login) -> str:

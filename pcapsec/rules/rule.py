@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Callable
 
-from ..records import CLIENT, SERVER, Session
+from ..records import CLIENT, SERVER, Capture, Session
 
 SCOPES = ("login", "message", "session", "capture")
 CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping"}  # by the first digit of the id
@@ -107,6 +107,6 @@ def seen_before(session: Session, server_at: int | None, client_at: int | None) 
     return (server_ns, server_frame) < (client_ns, client_frame)
 
 
-def place(session: Session) -> str:
-    """The server as titles name it."""
-    return f"{session.server_ip} port {session.server_port}"
+def file_name(capture: Capture) -> str:
+    """A capture as titles name it: without its directory, which the column `capture` has."""
+    return capture.name.rpartition("/")[2] or capture.name

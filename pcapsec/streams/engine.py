@@ -93,6 +93,13 @@ class Engine:
         """The capture is over: everything that is left."""
         yield from self._collect(-(1 << 60), -(1 << 60), -(1 << 60), -(1 << 60), 0)
 
+    def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
+        """Run each kernel of the engine on nothing."""
+        flows.scan(data, frames, 0, 0, 1, self.tables)
+        flows.sweep(self.tables, 0, 0, 0, 0, 0, 0, 0, 0, self._ready)
+        assembly.assemble(self.tables, self._ready, 0, 0, *self._scratch, self._out_bytes, self._out_turns, self._out_marks, self._out_results, self._work)
+        self.steer([], [])
+
     def steer(self, entries: list[int], orders: list[int]) -> None:
         """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
         flows.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))

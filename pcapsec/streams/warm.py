@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy
 
-from ..kernels import flows, tables, walk
+from ..kernels import assembly, flows, walk, walk_ng
 
 
 def load_kernels() -> None:
@@ -12,12 +12,10 @@ def load_kernels() -> None:
 
     engine = Engine()
     data = numpy.zeros(64, dtype=numpy.uint8)
-    for _batch in engine.take(data, numpy.zeros((1, 5), dtype=numpy.int64), 1, 1):
-        pass
+    frames = numpy.zeros((1, walk.FRAME_COLUMNS), dtype=numpy.int64)
+    state = numpy.zeros(walk.STATE_COLUMNS, dtype=numpy.int64)
+    walk.walk_pcap(data, 0, 1, state, frames)
+    walk_ng.walk_pcapng(data, 0, 1, state, numpy.zeros((1, walk_ng.INTERFACE_COLUMNS), dtype=numpy.int64), frames)
+    engine.prepare(data, frames)
     flows.rehash(engine.tables, numpy.zeros(1 << 16, dtype=numpy.int32))
-    for _batch in engine.finish():
-        pass
-    for _batch in engine._assemble(numpy.zeros((0, 2), dtype=numpy.int64)):
-        pass
-    engine.steer([], [])
-    walk.load()
+    assembly.locate(numpy.zeros((1, assembly.N_MARK), dtype=numpy.int64), 0, 0, 0, 0)

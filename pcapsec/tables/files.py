@@ -20,6 +20,7 @@ from .runs import RUN_BYTES, Run, merged, write_run
 from .text import encodable, iso, to_json
 
 FORMATS = ("csv", "jsonl", "parquet")
+WEIGH_EVERY = 500  # rows between two looks at how much there is: with rows of a few kB, a small part of a run
 
 
 class FileSink:
@@ -40,11 +41,15 @@ class FileSink:
         self._rows = Rows(text=format == "csv", reveal=reveal, fingerprints=fingerprints, wanted=wanted)
         self._encoders = {} if format == "csv" else {table: line_encoder(table, format, reveal) for table in schema.TABLES}
         self._runs: list[Run] = []
+        self._unweighed = 0
 
     def session(self, session: Session) -> None:
         self._rows.session(session)
-        if self._rows.size >= self.run_bytes:
-            self._flush()
+        self._unweighed += 1 + len(session.findings) + len(session.facts.messages)
+        if self._unweighed >= WEIGH_EVERY:
+            self._unweighed = 0
+            if self._rows.size() >= self.run_bytes:
+                self._flush()
 
     def findings(self, findings: list[Finding], capture: str = "") -> None:
         """Judgements on a whole capture."""
@@ -62,11 +67,11 @@ class FileSink:
         return self.close()
 
     def _flush(self) -> None:
-        rows: dict[str, list[str]] = self._rows.rows
+        tables = self._rows.entries
         if self._encoders:
-            rows = {table: list(map(self._encoders[table], values)) for table, values in rows.items()}
+            tables = {table: [(ns, tie, self._encoders[table](row)) for ns, tie, row in entries] for table, entries in tables.items()}
         try:
-            run = write_run(self.directory, self._rows.times, self._rows.ties, rows)
+            run = write_run(self.directory, tables)
         except OSError as error:
             raise OutputError(f"{self.directory}: rows could not be put aside ({error.strerror}); free some space or name another directory with -o") from None
         if run is not None:

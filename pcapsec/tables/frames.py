@@ -46,7 +46,7 @@ class FramePart:
     """What one sink leaves behind; picklable."""
 
     def __init__(self, rows: Rows):
-        self.times, self.ties, self.rows, self.firsts = rows.times, rows.ties, rows.rows, rows.firsts
+        self.entries, self.firsts = rows.entries, rows.firsts
 
 
 class Result:
@@ -84,9 +84,9 @@ class Result:
         parts.append(FramePart(last))
         tables = {}
         for table in schema.TABLES:
-            times, ties = (np.array([n for part in parts for n in numbers(part)[table]], np.int64) for numbers in (lambda p: p.times, lambda p: p.ties))
-            rows = [row for part in parts for row in part.rows[table]]
-            tables[table] = frame(table, [rows[i] for i in np.lexsort((ties, times)).tolist()], reveal)
+            entries = [entry for part in parts for entry in part.entries[table]]
+            entries.sort(key=lambda entry: entry[:2])
+            tables[table] = frame(table, [entry[2] for entry in entries], reveal)
         return cls(tables)
 
     def save(self, directory: str | os.PathLike, format: str = "csv", force: bool = False) -> list[str]:

@@ -89,7 +89,8 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
 BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is declared in, arguments, column -> expression
     "P": ("anomalies", "ns, capture, frame", {"time": "ns", "capture": "capture", "frame": "frame"}),
     "P0": ("anomalies", "no_ns, capture, frame", {"time": "no_ns", "capture": "capture", "frame": "frame"}),
-    "E": ("findings", "s", {"session_id": "s.session_id", "client_ip": "s.client_ip", "client_port": "s.client_port", "server_ip": "s.server_ip", "server_port": "s.server_port"}),
+    "E": ("findings", "s", {"session_id": "s.session_id", "client_ip": "s.client_ip", "client_port": "s.client_port", "server_ip": "s.server_ip",
+                            "server_port": "s.server_port"}),
     "N": ("findings", "s, name", {"protocol": "s.protocol", "service": "s.service", "server_name": "name"}),
     "D": ("findings", "display_filter, community", {"display_filter": "display_filter", "community_id": "community"}),
     "C": ("assessments", "s", {"capture": "s.capture", "frame": "s.frame"}),
@@ -194,6 +195,7 @@ def tie_of(session_id: str) -> int:
         return zlib.crc32(session_id.encode("utf-8", "surrogatepass"))
 
 
+Entry = tuple[int, int, Any]  # time in ns, tie, row
 First = tuple[int, str | None, int | None, str | None]  # ts_ns, capture, frame, session_id
 
 
@@ -223,10 +225,7 @@ class Rows:
         wanted: tables to fill; None: all.
 
     Attributes:
-        times: table -> time of each row, int64 ns.
-        ties: table -> what orders rows of one time, int64: a number made of the session's id.
-        rows: table -> the rows.
-        size: characters collected so far (rows as tuples count 512 each).
+        entries: table -> (time in int64 ns, tie, row) of each row; the tie orders rows of one time, a number made of the session's id.
         firsts: rule_id -> (ts_ns, capture, frame, session_id) of its first finding.
     """
 
@@ -249,23 +248,24 @@ class Rows:
 
     def clear(self) -> None:
         """Forget the rows collected so far."""
-        self.times: dict[str, list[int]] = {table: [] for table in schema.TABLES}
-        self.ties: dict[str, list[int]] = {table: [] for table in schema.TABLES}
-        self.rows: dict[str, list[Any]] = {table: [] for table in schema.TABLES}
-        self.size = 0
+        self.entries: dict[str, list[Entry]] = {table: [] for table in schema.TABLES}
+        self._counted = dict.fromkeys(schema.TABLES, 0)
+        self._size = 0
 
-    def add(self, table: str, ts_ns: int, row: Any) -> None:
-        """One row; several lines of text with one time may come as one."""
-        self.times[table].append(ts_ns)
-        self.ties[table].append(self._tie)
-        self.rows[table].append(row)
-        self.size += len(row) if self.text else 512
+    def size(self) -> int:
+        """Characters collected so far; rows as tuples count 512 each."""
+        for table, entries in self.entries.items():
+            begin = self._counted[table]
+            if len(entries) > begin:
+                self._size += sum([len(entry[2]) for entry in entries[begin:]]) if self.text else 512 * (len(entries) - begin)
+                self._counted[table] = len(entries)
+        return self._size
 
     # --- a conversation
 
     def session(self, s: Session) -> None:
         """All rows of a conversation."""
-        self._tie = tie_of(s.session_id)
+        tie = self._tie = tie_of(s.session_id)
         findings = s.findings
         if self._only_findings:
             if findings:
@@ -288,17 +288,17 @@ class Rows:
             self._logins(s, name, E, places)
         else:
             principals = ()
-        self.add("sessions", start, write["sessions"](s, f, t, starttls_state(s, f, t), principals, n_messages, len(findings), E, N, D, C))
+        self.entries["sessions"].append((start, tie, write["sessions"](s, f, t, starttls_state(s, f, t), principals, n_messages, len(findings), E, N, D, C)))
         if findings:
             self._findings(findings, s, E, N, D, places)
         self._assessments(s, C)
         if s.tls is not None and (t.version is not None or t.client_hello_at is not None or t.server_hello_at is not None):
             side, at = (SERVER, t.server_hello_at) if t.client_hello_at is None else (CLIENT, t.client_hello_at)
             ns, P, _, _ = self._place(s, side, at, places)
-            self.add("tls", ns, write["tls"](t, P, E))
+            self.entries["tls"].append((ns, tie, write["tls"](t, P, E)))
         for a in f.anomalies:
             ns, P, _, _ = self._place(s, a.side, a.at, places)
-            self.add("anomalies", ns, write["anomalies"](a, s.protocol, _SIDES[a.side], P, E))
+            self.entries["anomalies"].append((ns, tie, write["anomalies"](a, s.protocol, _SIDES[a.side], P, E)))
 
     def _community(self, s: Session) -> str:
         return community_id(s.client_ip, s.client_port, s.server_ip, s.server_port)
@@ -316,7 +316,7 @@ class Rows:
         return found
 
     def _findings(self, findings: list[Finding], s: Session | None, E: Any, N: Any, D: Any, places: dict) -> None:
-        write, rules, firsts, groups = self._write["findings"], self._rules, self.firsts, {}
+        write, rules, firsts, groups, tie, append = self._write["findings"], self._rules, self.firsts, {}, self._tie, self.entries["findings"].append
         for x in findings:
             rule = x.rule
             rule_id = rule.id
@@ -327,7 +327,7 @@ class Rows:
                 ns, capture, frame = x.ts_ns or UNKNOWN_TIME, x.capture or None, x.frame or None
                 P = self._place_block(ns, capture, frame) if ns != UNKNOWN_TIME else self._block["P0"](None, capture, frame)
             else:
-                ns, P, capture, frame = self._place(s, x.side, x.at, places)
+                ns, P, capture, frame = places.get((x.side, x.at)) or self._place(s, x.side, x.at, places)
             if rule_id not in firsts or ns <= firsts[rule_id][0]:
                 note_first(firsts, rule_id, (ns, capture, frame, s.session_id if s is not None else None))
             key = (x.variant, x.principal, x.mechanism)
@@ -336,8 +336,7 @@ class Rows:
                 pair = f"{s.client_ip}\n{s.server_ip}\n{s.server_port}" if s is not None else x.capture
                 text = f"{pair}\n{x.variant}\n{x.principal}\n{x.mechanism}"
                 group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
-            row = write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[x.side])
-            self.add("findings", ns, row)
+            append((ns, tie, write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[x.side])))
 
     def _logins(self, s: Session, name: str | None, E: Any, places: dict) -> None:
         write = self._write["credentials"]
@@ -349,15 +348,15 @@ class Rows:
             else:
                 shown = secret.reveal().decode("utf-8", "surrogateescape") if self.reveal else None
                 row = write(login, self.fingerprints.of(secret), shown, secret.length_bucket(), name, P, E)
-            self.add("credentials", ns, row)
+            self.entries["credentials"].append((ns, self._tie, row))
 
     def _messages(self, s: Session, E: Any, places: dict) -> int:
-        write, n = self._write["messages"], 0
+        write, n, tie, append = self._write["messages"], 0, self._tie, self.entries["messages"].append
         for message in s.facts.messages:
             if message.has_content:  # a transaction whose content never came is no message
                 n += 1
                 ns, P, _, _ = self._place(s, message.side, message.at, places)
-                self.add("messages", ns, write(message, P, E))
+                append((ns, tie, write(message, P, E)))
         return n
 
     def _assessments(self, s: Session, C: Any) -> None:
@@ -374,10 +373,9 @@ class Rows:
             return
         if self.text:
             head, tail = s.session_id + ",", f",{C}\n"
-            self.add("assessments", s.start_ns, head + (tail + head).join(blocks) + tail)
+            self.entries["assessments"].append((s.start_ns, self._tie, head + (tail + head).join(blocks) + tail))
         else:
-            for block in blocks:
-                self.add("assessments", s.start_ns, (s.session_id, *block, *C))
+            self.entries["assessments"] += [(s.start_ns, self._tie, (s.session_id, *block, *C)) for block in blocks]
 
     def _answer(self, one: tuple) -> Any:
         block = self._answers.get(one)
@@ -406,12 +404,11 @@ class Rows:
         self._findings(findings, None, *self._nobody, {})
 
     def captures(self, captures: Iterable[Capture]) -> None:
-        self._tie = 0
         for capture in captures:
-            self.add("captures", UNKNOWN_TIME if capture.first_ns is None else capture.first_ns, self._write["captures"](capture))
+            self.entries["captures"].append((UNKNOWN_TIME if capture.first_ns is None else capture.first_ns, 0, self._write["captures"](capture)))
 
     def rule_summary(self, rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, tuple]) -> None:
         """One row per rule, in the order of their ids."""
-        self._tie = 0
         for rule_id in sorted(rules):
-            self.add("rule_summary", 0, self._write["rule_summary"](rules[rule_id], counts.get(rule_id, (0, 0, 0, 0)), firsts.get(rule_id, (None,) * 4)))
+            row = self._write["rule_summary"](rules[rule_id], counts.get(rule_id, (0, 0, 0, 0)), firsts.get(rule_id, (None,) * 4))
+            self.entries["rule_summary"].append((0, 0, row))

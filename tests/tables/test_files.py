@@ -22,6 +22,11 @@ from tests import sessions as made
 KEY = Fingerprints(b"k" * 32)
 
 
+@pytest.fixture(autouse=True)
+def weigh_often(monkeypatch):
+    monkeypatch.setattr("pcapsec.tables.files.WEIGH_EVERY", 1)
+
+
 def write_tables(directory, sessions, *, workers=1, format="csv", force=False, reveal=False, run_bytes=1 << 24):
     directory.mkdir(exist_ok=True)
     sinks = [FileSink(directory, format, reveal=reveal, fingerprints=KEY, run_bytes=run_bytes) for _ in range(workers)]
@@ -67,7 +72,7 @@ def random_runs(tmp_path, generator, n_runs, n_rows, span, width):
         ties = [generator.randrange(1 << 60) for _ in times]
         rows = [f"{t},{generator.randrange(1000)},{'é' if generator.random() < 0.1 else 'e' * generator.randrange(width)}\n" for t in times]
         everything += zip(times, ties, rows)
-        run = write_run(str(tmp_path), {"t": times}, {"t": ties}, {"t": rows})
+        run = write_run(str(tmp_path), {"t": list(zip(times, ties, rows))})
         if run:
             made_runs.append(run)
     return made_runs, everything
@@ -91,7 +96,7 @@ def test_merge_is_a_sort(tmp_path, monkeypatch, seed):
 def test_merge_holds_one_slab(tmp_path, monkeypatch):
     monkeypatch.setattr(run_files, "SLAB_BYTES", 4000)
     rows = [f"{'x' * 99}\n" for _ in range(5000)]
-    same_time = [write_run(str(tmp_path), {"t": [7] * 5000}, {"t": [0] * 5000}, {"t": rows}) for _ in range(3)]
+    same_time = [write_run(str(tmp_path), {"t": [(7, 0, row) for row in rows]}) for _ in range(3)]
     pieces = list(merged(same_time, "t"))
     assert sum(map(len, pieces)) == 1_500_000
     assert max(map(len, pieces)) <= 3 * 4100
@@ -100,7 +105,7 @@ def test_merge_holds_one_slab(tmp_path, monkeypatch):
 def test_merge_opens_files_one_by_one(tmp_path):
     import resource
 
-    many = [write_run(str(tmp_path), {"t": [n, 1000 - n]}, {"t": [0, 0]}, {"t": [f"{n}\n", f"{1000 - n}\n"]}) for n in range(300)]
+    many = [write_run(str(tmp_path), {"t": [(n, 0, f"{n}\n"), (1000 - n, 0, f"{1000 - n}\n")]}) for n in range(300)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:
@@ -111,13 +116,13 @@ def test_merge_opens_files_one_by_one(tmp_path):
 
 
 def test_an_empty_run_is_no_file(tmp_path):
-    assert write_run(str(tmp_path), {"t": []}, {"t": []}, {"t": []}) is None
+    assert write_run(str(tmp_path), {"t": []}) is None
     assert os.listdir(tmp_path) == []
 
 
 def test_times_at_the_edges(tmp_path):
     edge = np.iinfo(np.int64)
-    run = write_run(str(tmp_path), {"t": [edge.max, edge.min, 0]}, {"t": [1, 2, 3]}, {"t": ["c\n", "a\n", "b\n"]})
+    run = write_run(str(tmp_path), {"t": [(edge.max, 1, "c\n"), (edge.min, 2, "a\n"), (0, 3, "b\n")]})
     assert b"".join(merged([run], "t")) == b"a\nb\nc\n"
 
 

@@ -20,6 +20,15 @@ from tests import sessions as made
 KEY = b"k" * 32
 
 
+def texts(rows):
+    """table -> its rows."""
+    return {table: [entry[2] for entry in entries] for table, entries in rows.entries.items()}
+
+
+def times(rows):
+    return {table: [entry[0] for entry in entries] for table, entries in rows.entries.items()}
+
+
 def rows_of(*sessions, text=True, **options):
     rows = Rows(text=text, fingerprints=Fingerprints(KEY), **options)
     for session in sessions:
@@ -34,61 +43,61 @@ def test_a_submission_as_csv():
     watch = f"ip.addr == 192.0.2.7 && ip.addr == 198.51.100.25 && tcp.port == 40000 && tcp.port == 587 && frame.number in {{1..20}},1:{community}"
     plain = "PS101-" + hashlib.sha1(b"192.0.2.7\n198.51.100.25\n587\nPLAIN\nalice@example.com\nPLAIN").hexdigest()[:16]
     unused = "PS204-" + hashlib.sha1(b"192.0.2.7\n198.51.100.25\n587\n\nNone\nNone").hexdigest()[:16]
-    assert rows.rows["findings"] == [
+    assert texts(rows)["findings"] == [
         '00000000000000aa,PS101,smtp-auth-plain,Password of alice@example.com sent in clear,critical,high,credential,PLAIN,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,alice@example.com,PLAIN,success,"{""initial_response"":true,""reply_code"":""235""}",require TLS before AUTH,'
         '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,client,20,' + watch + "\n",
         '00000000000000bb,PS204,starttls-offered-unused,"STARTTLS offered, not used",high,medium,cleartext,,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,client,20,' + watch + "\n"]
-    assert rows.rows["sessions"] == [
+    assert texts(rows)["sessions"] == [
         ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,syn,,,,full,,,,"
         'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,"[""PLAIN""]",'
         '"[""alice@example.com""]",1,1,0,false,9,8,700,300,0,0,0,0,exposed,critical,2,' + watch + "\n"]
-    assert rows.rows["credentials"] == [
+    assert texts(rows)["credentials"] == [
         "2024-05-01T08:00:00.000020000Z,monday.pcap,10," + ends + ",smtp,mail.example.com,PLAIN,alice@example.com,,,password,success,,235,"
         + Fingerprints(KEY).of(Secret(made.PASSWORD)) + ",12+\n"]
-    assert rows.rows["messages"] == [
+    assert texts(rows)["messages"] == [
         "2024-05-01T08:00:00.000200000Z,monday.pcap,12," + ends + ',smtp,submitted,alice@example.com,"[""bob@example.org"",""eve@example.net""]",250,true,<1@example.com>,'
         '512,true,none,text/plain,example.com,"[""example.org""]",5,,0,\n']
-    assert rows.rows["anomalies"] == ["2024-05-01T08:00:00.000007000Z,monday.pcap,10," + ends + ",smtp,line-too-long,server,7,600 bytes\n"]
-    assert rows.rows["assessments"] == [
+    assert texts(rows)["anomalies"] == ["2024-05-01T08:00:00.000007000Z,monday.pcap,10," + ends + ",smtp,line-too-long,server,7,600 bytes\n"]
+    assert texts(rows)["assessments"] == [
         "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS204,fail,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"]
-    assert rows.rows["tls"] == rows.rows["hops"] == rows.rows["rpc"] == rows.rows["http"] == []
-    assert rows.times["findings"] == [made.T0 + 20_000] * 2 and rows.times["sessions"] == [made.T0]
-    assert rows.size == sum(len(text) for texts in rows.rows.values() for text in texts)
+    assert texts(rows)["tls"] == texts(rows)["hops"] == texts(rows)["rpc"] == texts(rows)["http"] == []
+    assert times(rows)["findings"] == [made.T0 + 20_000] * 2 and times(rows)["sessions"] == [made.T0]
+    assert rows.size() == sum(len(text) for lines in texts(rows).values() for text in lines)
 
 
 def test_tls_as_csv():
     rows = rows_of(made.imaps())
-    assert rows.rows["tls"] == [
+    assert texts(rows)["tls"] == [
         '2024-05-01T08:00:00.000000000Z,monday.pcap,10,000000007ffffff7,2001:db8::7,40000,2001:db8::25,993,'
         'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,imap.example.com,imap,,,true,,,,,,,,,,,,\n']
-    assert rows.rows["assessments"] == rows.rows["findings"] == []
-    values = dict(zip((c.name for c in schema.columns("sessions")), rows_of(made.imaps(), text=False).rows["sessions"][0]))
+    assert texts(rows)["assessments"] == texts(rows)["findings"] == []
+    values = dict(zip((c.name for c in schema.columns("sessions")), texts(rows_of(made.imaps(), text=False))["sessions"][0]))
     assert {name: values[name] for name in ("tls_version", "tls_sni", "starttls_state", "auth_mechanisms", "capabilities", "server_name", "principals")} == {
         "tls_version": "TLSv1.3", "tls_sni": "imap.example.com", "starttls_state": None, "auth_mechanisms": None, "capabilities": None,
         "server_name": "imap.example.com", "principals": ()}
 
 
 def test_a_handshake_that_said_nothing_has_no_row():
-    assert rows_of(made.imaps(tls=TlsHandshake())).rows["tls"] == []
-    assert rows_of(made.imaps(tls=None)).rows["tls"] == []
-    assert len(rows_of(made.imaps(tls=TlsHandshake(server_hello_at=3))).rows["tls"]) == 1
+    assert texts(rows_of(made.imaps(tls=TlsHandshake())))["tls"] == []
+    assert texts(rows_of(made.imaps(tls=None)))["tls"] == []
+    assert len(texts(rows_of(made.imaps(tls=TlsHandshake(server_hello_at=3))))["tls"]) == 1
 
 
 def test_text_and_tuples_hold_the_same_columns():
     one, two = rows_of(made.submission(), made.imaps()), rows_of(made.submission(), made.imaps(), text=False)
     for table in schema.TABLES:
-        for row in two.rows[table]:
+        for row in texts(two)[table]:
             assert len(row) == len(schema.columns(table))
-        assert "".join(one.rows[table]).count("\n") == len(two.rows[table])
+        assert "".join(texts(one)[table]).count("\n") == len(texts(two)[table])
 
 
 def test_the_secret_only_when_revealed():
     hidden, shown = rows_of(made.submission()), rows_of(made.submission(), reveal=True)
-    assert "S3cret" not in repr(hidden.rows)
-    assert shown.rows["credentials"][0].endswith(',12+,"S3cret,pass\\xff"\n')
-    assert rows_of(made.submission(), reveal=True, text=False).rows["credentials"][0][-1] == "S3cret,pass\udcff"
+    assert "S3cret" not in repr(texts(hidden))
+    assert texts(shown)["credentials"][0].endswith(',12+,"S3cret,pass\\xff"\n')
+    assert texts(rows_of(made.submission(), reveal=True, text=False))["credentials"][0][-1] == "S3cret,pass\udcff"
 
 
 def test_logins_without_a_secret():
@@ -96,10 +105,10 @@ def test_logins_without_a_secret():
     session.facts.logins = [Login(protocol="smtp", mechanism="PLAIN", at=0), Login(protocol="smtp", mechanism="LOGIN", at=0, principal="bob", secret=Secret(b""))]
     rows = rows_of(session, reveal=True, text=False)
     names = [c.name for c in schema.columns("credentials", True)]
-    one, two = (dict(zip(names, row)) for row in rows.rows["credentials"])
+    one, two = (dict(zip(names, row)) for row in texts(rows)["credentials"])
     assert (one["principal"], one["exposure"], one["secret_fp"], one["secret_length"], one["secret"]) == (None, "none", None, None, None)
     assert (two["secret_length"], two["secret"], len(two["secret_fp"])) == ("0", "", 16)
-    assert dict(zip([c.name for c in schema.columns("sessions")], rows.rows["sessions"][0]))["principals"] == ("bob",)
+    assert dict(zip([c.name for c in schema.columns("sessions")], texts(rows)["sessions"][0]))["principals"] == ("bob",)
 
 
 def test_equal_secrets_have_equal_fingerprints_within_a_run_only():
@@ -107,10 +116,10 @@ def test_equal_secrets_have_equal_fingerprints_within_a_run_only():
     rows = Rows(text=False, fingerprints=fingerprints)
     rows.session(made.submission(0)), rows.session(made.submission(1))
     at = [c.name for c in schema.columns("credentials")].index("secret_fp")
-    one, two = (row[at] for row in rows.rows["credentials"])
+    one, two = (row[at] for row in texts(rows)["credentials"])
     other = Rows(text=False)
     other.session(made.submission(0))
-    assert one == two != other.rows["credentials"][0][at]
+    assert one == two != texts(other)["credentials"][0][at]
 
 
 def test_hostile_values_stay_in_their_cells():
@@ -119,22 +128,22 @@ def test_hostile_values_stay_in_their_cells():
     session.facts.logins[0].principal = "+a\r\nb"
     session.findings[0].title = "a,b\n"
     rows = rows_of(session)
-    for table, texts in rows.rows.items():
-        for row in csv.reader("".join(texts).splitlines()):
+    for table, lines in texts(rows).items():
+        for row in csv.reader("".join(lines).splitlines()):
             assert len(row) == len(schema.columns(table)), table
             assert all(text.isprintable() and text[:1] not in ("=", "+", "-", "@") for text in row)
 
 
 def test_findings_alone():
     rows = rows_of(made.submission(), made.imaps(), wanted=("findings",))
-    assert {table for table, texts in rows.rows.items() if texts} == {"findings"}
-    assert rows.rows["findings"] == rows_of(made.submission()).rows["findings"]
+    assert {table for table, lines in texts(rows).items() if lines} == {"findings"}
+    assert texts(rows)["findings"] == texts(rows_of(made.submission()))["findings"]
 
 
 def test_findings_of_a_capture_have_no_conversation():
     rows = Rows(text=False)
     rows.capture_findings([made.drops()])
-    values = dict(zip((c.name for c in schema.columns("findings")), rows.rows["findings"][0]))
+    values = dict(zip((c.name for c in schema.columns("findings")), texts(rows)["findings"][0]))
     assert {name for name, value in values.items() if value is None} == {
         "session_id", "client_ip", "client_port", "server_ip", "server_port", "protocol", "service", "server_name", "principal", "mechanism", "auth_result", "variant",
         "because_of", "severity_reason", "direction", "evidence_offset", "display_filter", "community_id"}
@@ -143,23 +152,23 @@ def test_findings_of_a_capture_have_no_conversation():
     nowhere.frame = nowhere.ts_ns = 0
     nowhere.capture = ""
     rows.capture_findings([nowhere])
-    assert rows.times["findings"] == [made.T0, UNKNOWN_TIME]
+    assert times(rows)["findings"] == [made.T0, UNKNOWN_TIME]
     text = Rows(text=True)
     text.capture_findings([made.drops()])
-    assert text.rows["findings"][0].count(",") >= len(schema.columns("findings")) - 1
+    assert texts(text)["findings"][0].count(",") >= len(schema.columns("findings")) - 1
 
 
 def test_group_id_is_equal_for_repeats_and_differs_otherwise():
     rows = rows_of(made.submission(0), made.submission(1), made.submission(2, server_ip="198.51.100.26"), text=False)
     at = [c.name for c in schema.columns("findings")].index("group_id")
-    groups = [row[at] for row in rows.rows["findings"]]
+    groups = [row[at] for row in texts(rows)["findings"]]
     assert groups[:2] == groups[2:4]
     assert len(set(groups)) == 4
 
 
 def test_all_assessments_when_asked_for():
     session = made.submission(assessments=(("PS101", "fail", ""), ("PS103", "pass", ""), ("PS201", "not_observable", "gap"), ("PS110", "not_applicable", "")))
-    assert rows_of(session).rows["assessments"] == [
+    assert texts(rows_of(session))["assessments"] == [
         "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS103,pass,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"
         "0000000000000000,PS110,not_applicable,,monday.pcap,1\n"]
 
@@ -169,11 +178,11 @@ def test_rule_summary_and_captures():
     firsts = rows.firsts
     rows.rule_summary(made.RULES, {"PS101": [1, 2, 3, 4]}, firsts)
     rows.captures([made.capture(dropped=17, notes=["a,b"], snap_length=96), made.capture(name="empty.pcap", first_ns=None, last_ns=None, packets=0)])
-    assert rows.rows["rule_summary"] == [
+    assert texts(rows)["rule_summary"] == [
         "PS005,kernel-drops,0,0,0,0,,,\n",
         "PS101,smtp-auth-plain,1,2,3,4,monday.pcap,10,0000000000000000\n",
         "PS204,starttls-offered-unused,0,0,0,0,monday.pcap,10,0000000000000000\n"]
-    assert rows.rows["captures"] == [
+    assert texts(rows)["captures"] == [
         'monday.pcap,pcap,,[1],96,100,50000,2024-05-01T08:00:00.000000000Z,2024-05-01T08:01:00.000000000Z,17,0,0,0,0,0,0,2,true,0,"[""a,b""]"\n',
         "empty.pcap,pcap,,[1],,0,50000,,,,0,0,0,0,0,0,2,true,0,[]\n"]
 
@@ -219,7 +228,7 @@ def test_evidence_place_falls_back_to_the_first_frame():
     session.findings[1].side, session.findings[1].at = SERVER, 100
     rows = rows_of(session, text=False)
     at = [c.name for c in schema.columns("findings")].index("time")
-    assert [row[at:at + 3] for row in rows.rows["findings"]] == [(made.T0, "monday.pcap", 1), (made.T0 + 100_000, "monday.pcap", 11)]
+    assert [row[at:at + 3] for row in texts(rows)["findings"]] == [(made.T0, "monday.pcap", 1), (made.T0 + 100_000, "monday.pcap", 11)]
 
 
 @pytest.mark.parametrize("session", [made.submission(), made.imaps(), made.imaps(last_frame=2)])
@@ -241,4 +250,4 @@ def test_a_packet_full_of_logins_takes_linear_time():
     begun = time.process_time()
     rows = rows_of(session)
     assert time.process_time() - begun < 2
-    assert len(rows.rows["findings"]) == 8000
+    assert len(texts(rows)["findings"]) == 8000

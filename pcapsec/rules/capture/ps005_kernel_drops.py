@@ -20,7 +20,7 @@ References
 from __future__ import annotations
 
 from ...records import Capture, Finding
-from ..rule import ANY, PASS, Rule, Verdict, not_observable
+from ..rule import ANY, PASS, Rule, Verdict, file_name, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -38,6 +38,6 @@ def judge(capture: Capture, site: Site) -> Finding | Verdict:
         return PASS
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
-        title=f"{capture.dropped} packets were dropped while {capture.name} was captured",
+        title=f"{capture.dropped} packets were dropped while {file_name(capture)} was captured",
         evidence={"dropped": capture.dropped, "packets": capture.packets},
     )

@@ -47,7 +47,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     host = session.client_ip if client_bad else session.server_ip
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
-        title=f"The capture was made on {host} itself: its checksums are filled in later by the network card",
+        title=f"Checksums of nearly all packets from {host} are wrong, as where the capturing host's own card fills them in later",
         evidence={"bad_checksums_client": bad_client, "bad_checksums_server": bad_server, "checked_client": checked_client,
                   "checked_server": checked_server, "host": host},
     )

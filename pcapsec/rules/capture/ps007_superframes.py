@@ -22,7 +22,7 @@ References
 from __future__ import annotations
 
 from ...records import Capture, Finding
-from ..rule import ANY, PASS, Rule, Verdict
+from ..rule import ANY, PASS, Rule, Verdict, file_name
 from ..site import Site
 
 RULE = Rule(
@@ -39,6 +39,6 @@ def judge(capture: Capture, site: Site) -> Finding | Verdict:
         return PASS
     return Finding(
         rule=RULE, severity=RULE.severity, confidence="high" if capture.max_ip_length > LARGEST_JUMBO else "medium",
-        title=f"{capture.superframes} packets in {capture.name} are larger than Ethernet carries: joined by the capturing host",
+        title=f"{capture.superframes} packets in {file_name(capture)} are larger than Ethernet carries: joined by the capturing host",
         evidence={"superframes": capture.superframes, "largest_packet": capture.max_ip_length},
     )

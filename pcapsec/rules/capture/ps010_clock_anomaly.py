@@ -19,7 +19,7 @@ References
 from __future__ import annotations
 
 from ...records import Capture, Finding
-from ..rule import ANY, NOT_APPLICABLE, PASS, Rule, Verdict
+from ..rule import ANY, NOT_APPLICABLE, PASS, Rule, Verdict, file_name
 from ..site import Site
 
 RULE = Rule(
@@ -45,6 +45,6 @@ def judge(capture: Capture, site: Site) -> Finding | Verdict:
     else:
         return PASS
     return Finding(
-        rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant=variant, title=f"The clock of {capture.name} {what}",
+        rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant=variant, title=f"The clock of {file_name(capture)} {what}",
         evidence={"first_time_ns": first, "last_time_ns": last, "backsteps": capture.time_backsteps},
     )

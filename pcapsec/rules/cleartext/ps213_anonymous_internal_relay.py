@@ -23,7 +23,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
-from ..rule import NOT_APPLICABLE, PASS, Rule, Verdict, unless_unseen
+from ..rule import NOT_APPLICABLE, Rule, Verdict, unless_unseen
 from ..site import PRIVATE, Site
 
 RULE = Rule(

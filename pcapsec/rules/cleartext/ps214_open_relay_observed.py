@@ -23,8 +23,8 @@ References
 """
 from __future__ import annotations
 
-from ...records import CLIENT, SERVER, Finding, Facts, Session
-from ..rule import NOT_APPLICABLE, PASS, Rule, Verdict, not_observable, unless_unseen
+from ...records import CLIENT, SERVER, Facts, Finding, Session
+from ..rule import NOT_APPLICABLE, Rule, Verdict, not_observable, unless_unseen
 from ..site import PUBLIC, Site
 
 RULE = Rule(

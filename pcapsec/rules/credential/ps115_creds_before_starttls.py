@@ -54,5 +54,5 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
         return PASS
     if facts.starttls_offered_at is not None:
         evidence["offered_at"] = facts.starttls_offered_at
-    return login_finding(
-        RULE, session, login, f"{who(login)} logged in to {session.server_ip} port {session.server_port} in clear {how}", variant=variant, evidence=evidence, brief=True)
+    title = f"{who(login)} logged in to {session.server_ip} port {session.server_port} in clear {how}"
+    return login_finding(RULE, session, login, title, variant=variant, evidence=evidence, brief=True)

@@ -34,10 +34,11 @@ RULE = Rule(
     references=("CWE-521",),
 )
 COMMON = frozenset(Secret(word.encode()) for word in (
-    "password", "Password", "PASSWORD", "password1", "Password1", "Password1!", "passw0rd", "Passw0rd", "P@ssw0rd", "P@ssword", "P@ssw0rd1", "password123", "Password123",
-    "12345678", "123456789", "1234567890", "changeme", "ChangeMe", "changeit", "Changeme1", "administrator", "Administrator", "admin123", "admin1234", "Admin123",
-    "welcome1", "Welcome1", "welcome123", "Welcome123", "letmein1", "qwertyui", "qwerty123", "qwertyuiop", "00000000", "11111111", "88888888", "iloveyou",
-    "scanner1", "printer1", "public123", "test1234", "testtest", "user1234", "mailadmin", "postmaster", "supervisor", "defaultpassword",
+    "password", "Password", "PASSWORD", "password1", "Password1", "Password1!", "passw0rd", "Passw0rd", "P@ssw0rd", "P@ssword", "P@ssw0rd1",
+    "password123", "Password123", "12345678", "123456789", "1234567890", "changeme", "ChangeMe", "changeit", "Changeme1", "administrator",
+    "Administrator", "admin123", "admin1234", "Admin123", "welcome1", "Welcome1", "welcome123", "Welcome123", "letmein1", "qwertyui", "qwerty123",
+    "qwertyuiop", "00000000", "11111111", "88888888", "iloveyou", "scanner1", "printer1", "public123", "test1234", "testtest", "user1234",
+    "mailadmin", "postmaster", "supervisor", "defaultpassword",
 ))
 
 

@@ -36,7 +36,8 @@ from ..site import Site
 RULE = Rule(
     id="PS301", slug="masked-offer-token", title="Capability word masked where STARTTLS should be", severity="high", confidence="medium",
     category="stripping", scope="session", protocols=("smtp", "lmtp", "imap", "pop3", "managesieve"), needs=(SERVER,),
-    remediation="Let the firewall pass STARTTLS (Cisco ASA: allow-tls in the ESMTP inspection map, or no ESMTP inspection); if it is not yours, treat it as an attack.",
+    remediation="Let the firewall pass STARTTLS (Cisco ASA: allow-tls in the ESMTP inspection map, or no ESMTP inspection); "
+                "if it is not yours, treat it as an attack.",
     references=("Cisco document 118550", "Durumeric et al., Neither Snow Nor Rain Nor MITM, IMC 2015", "RFC 3207 §6"),
 )
 UNKNOWN_COMMAND = frozenset(("500", "502", "BAD", "-ERR"))

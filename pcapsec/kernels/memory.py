@@ -1,4 +1,4 @@
-"""Big-endian loads from a window.
+"""Big-endian loads from a window, and copying.
 
 Compiled, each is one unaligned machine load and a byte swap; read byte by byte, the whole walk takes a third longer (measured: 105 ns a frame
 against 80). The caller has checked that the bytes are there. With NUMBA_BOUNDSCHECK=1 or NUMBA_DISABLE_JIT=1 the plain byte-wise form is used,
@@ -33,6 +33,18 @@ def _make(bits: int):
     return load
 
 
+@intrinsic
+def _move(_typing, target, to, source, at, length):
+    def generate(context, builder, signature, arguments):
+        target_array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        source_array = context.make_array(signature.args[2])(context, builder, arguments[2])
+        as_size = [context.cast(builder, arguments[i], signature.args[i], types.intp) for i in (1, 3, 4)]
+        cgutils.raw_memcpy(builder, builder.gep(target_array.data, [as_size[0]]), builder.gep(source_array.data, [as_size[1]]), as_size[2], 1)
+        return context.get_dummy_value()
+
+    return types.none(target, to, source, at, length), generate
+
+
 if config.DISABLE_JIT or config.BOUNDSCHECK:
     @part
     def u16(data, at):
@@ -51,6 +63,11 @@ if config.DISABLE_JIT or config.BOUNDSCHECK:
         if high & 0x80000000:
             high -= 0x100000000
         return (high << 32) | u32(data, at + 4)
+    @part
+    def copy(target, to, source, at, length):
+        """target[to:to + length] = source[at:at + length]; both are there, and they do not overlap."""
+        for i in range(length):
+            target[to + i] = source[at + i]
 else:
     _load16, _load32, _load64 = _make(16), _make(32), _make(64)
 
@@ -68,3 +85,9 @@ else:
     def i64(data, at):
         """64 bits at data[at], as int64 (the highest bit is the sign)."""
         return _load64(data, at)
+
+    @part
+    def copy(target, to, source, at, length):
+        """target[to:to + length] = source[at:at + length]; both are there, and they do not overlap."""
+        if length > 0:
+            _move(target, to, source, at, length)
