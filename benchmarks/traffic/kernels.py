@@ -9,7 +9,8 @@ from .script import VALUE_BYTES
 
 # a conversation that is being played
 PLAY = np.dtype([("start_ns", "i8"), ("rtt_ns", "f8"), ("pace", "f8"), ("row", "i8"), ("left", "i4"), ("v6", "i4"), ("addresses", "u1", (32,)),
-                 ("ports", "i4", (2,)), ("isn", "i8", (2,)), ("ip_id", "i8", (2,)), ("stamp", "i8", (2,)), ("ttl", "i4", (2,)), ("values", "u1", (VALUE_BYTES,))])
+                 ("ports", "i4", (2,)), ("isn", "i8", (2,)), ("ip_id", "i8", (2,)), ("stamp", "i8", (2,)), ("ttl", "i4", (2,)),
+                 ("values", "u1", (VALUE_BYTES,))])
 MIN_GAP_NS = 1_000  # between two frames of one conversation: a reordered frame fits in between
 REORDER_WITHIN_NS = 1_000_000
 # columns of the counters; one row for mail, one for the rest

@@ -74,7 +74,8 @@ def compose(rng: np.random.Generator, size: int, sender: Text, recipients: tuple
         protocol = (b"ESMTPS (TLS1.3) tls TLS_AES_256_GCM_SHA384", b"ESMTP", b"ESMTPSA")[int(rng.integers(3))]
         relay = b"relay%d." % hop + host
         parts += [b"Received: from " + relay + b" (" + relay + b" [192.0.2.%d])\r\n" % int(rng.integers(1, 255))
-                  + b"\tby mx%d.example.net (Postfix) with " % hop + protocol + b"\r\n\tid ", MESSAGE, b"; Mon, 13 May 2024 08:0%d:%02d +0200\r\n" % (hop, int(rng.integers(60)))]
+                  + b"\tby mx%d.example.net (Postfix) with " % hop + protocol + b"\r\n\tid ", MESSAGE,
+                  b"; Mon, 13 May 2024 08:0%d:%02d +0200\r\n" % (hop, int(rng.integers(60)))]
     parts += [b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=" + host + b"; s=s2024;\r\n"
               + b"\th=from:to:subject:date:message-id; bh=" + base64.b64encode(rng.bytes(32))
               + b";\r\n\tb=" + base64.b64encode(rng.bytes(48)) + b"\r\n\t " + base64.b64encode(rng.bytes(48)) + b"\r\n"] if rng.random() < 0.6 else []
@@ -108,7 +109,8 @@ def _body(rng: np.random.Generator, length: int) -> bytes:
     else:
         name = rng.bytes(3).hex().encode()
         out += (b"--" + boundary + b'\r\nContent-Type: application/pdf; name="report-' + name
-                + b'.pdf"\r\nContent-Disposition: attachment; filename="report-' + name + b'.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\n' + attachment(rng, max(length - len(out) - 300, 100)))
+                + b'.pdf"\r\nContent-Disposition: attachment; filename="report-' + name + b'.pdf"\r\n'
+                + b"Content-Transfer-Encoding: base64\r\n\r\n" + attachment(rng, max(length - len(out) - 300, 100)))
     return out + b"--" + boundary + b"--\r\n"
 
 

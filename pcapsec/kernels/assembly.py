@@ -20,8 +20,8 @@ MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numberin
 
 # kinds of turn
 DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT = 0, 1, 2, 3, 4
-# out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call, first mark
-N_TURN = 6
+# out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call
+N_TURN = 5
 # out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
 N_MARK = 4
 # out_results
@@ -47,7 +47,6 @@ def _turn(out_turns, work, kind, side, place, length):
     out_turns[row, 2] = place
     out_turns[row, 3] = length
     out_turns[row, 4] = work[_OFFSET0 + side]
-    out_turns[row, 5] = work[_MARKS]
     work[_TURNS] = row + 1
 
 

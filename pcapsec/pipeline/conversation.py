@@ -25,7 +25,7 @@ class Conversation:
 
     __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "n_marks", "base",
                  "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "duplicates", "truncated", "truncated_bytes", "conflicts", "checked", "bad", "max_ip",
-                 "unseen_bytes", "fault", "spoke")
+                 "unseen_bytes", "fault")
 
     def __init__(self, row: list[int], result: list[int]):
         self.row = row
@@ -50,7 +50,6 @@ class Conversation:
         self.checked, self.bad = [0, 0], [0, 0]
         self.unseen_bytes = [0, 0]
         self.fault: str | None = None
-        self.spoke = [False, False]
 
     # --- pieces
 
@@ -69,19 +68,18 @@ class Conversation:
             self.max_ip = result[assembly.R_MAX_IP]
         self.unseen_bytes[0] = max(self.unseen_bytes[0], result[assembly.R_UNSEEN_A])
         self.unseen_bytes[1] = max(self.unseen_bytes[1], result[assembly.R_UNSEEN_B])
-        over = result[assembly.R_OVER] and not result[assembly.R_MORE]
+        over = bool(result[assembly.R_OVER] and not result[assembly.R_MORE])
         self._remember(marks, result)
         first = result[assembly.R_TURN]
         chosen = turns[first:first + result[assembly.R_TURNS]]
-        base = self.base
         if self.flip < 0:
             self._roles_by_handshake(row)
-        if self.waiting is None and self.parser is not None:
+        if self.waiting is not None:
+            chosen = self._recognise(chosen, data, over)
+        if self.parser is not None:
             self._feed_turns(chosen, data)
-        else:
-            self._collect(chosen, data, over)
-        base[0] += result[assembly.R_DELIVERED_A]
-        base[1] += result[assembly.R_DELIVERED_B]
+        self.base[0] += result[assembly.R_DELIVERED_A]
+        self.base[1] += result[assembly.R_DELIVERED_B]
         if over:
             self._finish()
             return FORGET
@@ -92,16 +90,28 @@ class Conversation:
         return GO_ON
 
     def _feed_turns(self, turns: list[list[int]], data: bytes) -> None:
-        flip, base, spoke = self.flip, self.base, self.spoke
-        for kind, side, place, length, offset, _mark in turns:
-            role = side ^ flip
-            if kind == assembly.DATA:
-                spoke[role] = True
-                if self.handshake is not None and self.handshake.complete:
-                    return
-                self._feed(role, data[place:place + length], base[side] + offset)
-            else:
-                self._missing(kind, role, side, place, length, base[side] + offset)
+        """Turns to the parser. A parser never raises on traffic: if one does, that is our fault, told once, and the run goes on."""
+        flip, base, parser = self.flip, self.base, self.parser
+        role = at = 0
+        try:
+            for kind, side, place, length, offset in turns:
+                role, at = side ^ flip, base[side] + offset
+                if kind == assembly.DATA:
+                    parser.feed(role, data[place:place + length], at)
+                    if parser.handover is not None:
+                        self._hand_over()
+                    elif self.handshake is None or not self.handshake.complete:
+                        continue
+                    parser = self.parser
+                    if parser is None or self.handshake is not None and self.handshake.complete:
+                        return
+                else:
+                    self._missing(kind, role, place, length, at)
+                    parser = self.parser
+                    if parser is None:
+                        return
+        except Exception as error:
+            self._broken(error, role, at)
 
     def _feed(self, role: int, piece: bytes, at: int) -> None:
         parser = self.parser
@@ -111,10 +121,10 @@ class Conversation:
             parser.feed(role, piece, at)
             if parser.handover is not None:
                 self._hand_over()
-        except Exception as error:  # a parser never raises on traffic: this is our fault, told once, and the run goes on
+        except Exception as error:
             self._broken(error, role, at)
 
-    def _missing(self, kind: int, role: int, side: int, place: int, length: int, at: int) -> None:
+    def _missing(self, kind: int, role: int, place: int, length: int, at: int) -> None:
         if kind == assembly.CONFLICT:
             self._anomaly(Anomaly(code="overlap-conflict", side=role, at=at, detail=f"{length} bytes from there on differ from the copy seen first; global frame {place}"))
             return
@@ -180,51 +190,60 @@ class Conversation:
     def server_port(self) -> int:
         return self.ports()[1 - self.flip] if self.flip >= 0 else 0
 
-    def _collect(self, turns: list[list[int]], data: bytes, over: bool) -> None:
-        """Nothing is recognised yet: look at each side's first bytes, then feed what was collected."""
+    def _recognise(self, turns: list[list[int]], data: bytes, over: bool) -> list[list[int]]:
+        """Look at each side's first bytes. Returns the turns that are still to be fed: none when they are kept for later, or were fed from there."""
         waiting = self.waiting
-        if waiting is None:
-            return
-        base = self.base
-        for kind, side, place, length, offset, _mark in turns:
-            if kind == assembly.DATA:
-                waiting.append((kind, side, data[place:place + length], base[side] + offset))
-                self.waited += length
-            else:
-                waiting.append((kind, side, (place, length), base[side] + offset))
         first: list[bytes] = [b"", b""]
         for kind, side, piece, _at in waiting:
             if kind == assembly.DATA and len(first[side]) < LOOK:
                 first[side] += piece[:LOOK]
-        start_seen = bool(self.row[tables.STATE] & (tables.ISN_A | tables.ISN_B))
-        found = None
-        if self.flip >= 0 or self._roles_by_port():
-            found = detect(first[self.flip], first[1 - self.flip], self.server_port(), start_seen, final=bool(over))
-        else:
-            ports = self.ports()
-            for flip in ((0, 1) if ports[0] >= ports[1] else (1, 0)):
-                found = detect(first[flip], first[1 - flip], ports[1 - flip], start_seen, final=bool(over))
-                if found not in (None, "other"):
-                    self.flip, self.role_source = flip, "content"
+        known = 0
+        for kind, side, place, length, _offset in turns:
+            if kind == assembly.DATA and len(first[side]) < LOOK:
+                first[side] += data[place:place + min(length, LOOK)]
+                known += 1
+                if known > 8:  # eight turns show more of a protocol than detection asks for
                     break
+        found = self._detect(first, over)
         if found is None and not over and self.waited < MAX_UNDECIDED:
-            return
+            base = self.base
+            for kind, side, place, length, offset in turns:
+                if kind == assembly.DATA:
+                    waiting.append((kind, side, data[place:place + length], base[side] + offset))
+                    self.waited += length
+                else:
+                    waiting.append((kind, side, (place, length), base[side] + offset))
+            return []
         if self.flip < 0:
             ports = self.ports()
             self.flip, self.role_source = (0 if ports[0] >= ports[1] else 1), "port"
-        self.protocol = found if found in PARSERS else "other"
         self.waiting = None
+        self.protocol = found if found in PARSERS else "other"
         if self.protocol == "other":
-            for kind, side, piece, _at in waiting:
-                self.spoke[side ^ self.flip] |= kind == assembly.DATA
-            return
-        self._begin(self.protocol, start_seen)
+            return []
+        self._begin(self.protocol, self._start_seen())
         for kind, side, piece, at in waiting:
             if kind == assembly.DATA:
-                self.spoke[side ^ self.flip] = True
                 self._feed(side ^ self.flip, piece, at)
             else:
-                self._missing(kind, side ^ self.flip, side, piece[0], piece[1], at)
+                self._missing(kind, side ^ self.flip, piece[0], piece[1], at)
+        return turns
+
+    def _start_seen(self) -> bool:
+        return bool(self.row[tables.STATE] & (tables.ISN_A | tables.ISN_B))
+
+    def _detect(self, first: list[bytes], over: bool) -> str | None:
+        start_seen = self._start_seen()
+        if self.flip >= 0 or self._roles_by_port():
+            return detect(first[self.flip], first[1 - self.flip], self.server_port(), start_seen, final=over)
+        ports = self.ports()
+        found = None
+        for flip in ((0, 1) if ports[0] >= ports[1] else (1, 0)):
+            found = detect(first[flip], first[1 - flip], ports[1 - flip], start_seen, final=over)
+            if found not in (None, "other"):
+                self.flip, self.role_source = flip, "content"
+                break
+        return found
 
     def _begin(self, protocol: str, start_seen: bool) -> None:
         early = self.facts.anomalies if self.facts is not None else None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import bisect
+import gc
 import ipaddress
 import os
 import pickle
@@ -174,7 +175,7 @@ class _Worker:
             self.faults.append(conversation.fault)
         protocol = conversation.protocol
         if protocol is None or protocol == "other" or protocol == "tunnel":
-            if protocol == "tunnel" or not self._worth_a_row(conversation) or not any(conversation.spoke):
+            if protocol == "tunnel" or not self._worth_a_row(conversation):
                 return
         session = build_session(conversation, self._locate, "")
         self.judge.session(session)
@@ -219,6 +220,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
     n_jobs = jobs if splittable else 1
 
     def work(job: int) -> tuple[dict, Any]:
+        gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
         sink = make_sink(job)
         worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None)
         done = 0

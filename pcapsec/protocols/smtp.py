@@ -54,7 +54,9 @@ class SmtpParser(SmtpCommands):
         super().__init__(start_seen=start_seen, server_port=server_port)
         if start_seen:
             self._pending.append(("CONNECT", 0, None))
-        self._reply_broken = False  # bytes were lost inside the unfinished reply or just before it
+        else:
+            self.bulk[CLIENT] = self.await_server
+        self._reply_broken = not start_seen  # bytes were lost inside the unfinished reply or just before it
         self._replies_lost = False
         self._reply_lines: list[bytes] = []  # of an unfinished multi-line reply
 
@@ -215,6 +217,12 @@ class SmtpParser(SmtpCommands):
         facts = self.facts
         consumer = self.bulk[CLIENT]
         self._last_unpaired = code
+        if consumer == self.await_server:
+            if self._server_speaks() and self._pending:
+                facts.n_replies -= 1
+                self._reply(code, block, at, block[block.rfind(b"\n", 0, -2) + 4:][:1] != b"-")  # it was asked for in the capture, so it begins in it
+                return
+            consumer = self.bulk[CLIENT]
         if consumer == self.content:
             if code[:1] != b"3":
                 self.reply_in_content(code)
@@ -230,6 +238,7 @@ class SmtpParser(SmtpCommands):
                 self._prompted = True
                 self._pending.append(("AUTH", 0, exchange))
                 self._state = TOKENS
+                self._skipping[CLIENT] = False
         elif code == b"220":
             if facts.greeting is None and not facts.n_commands and facts.capabilities is None:
                 self._on_connect(code, block, at, whole, None)
@@ -368,6 +377,9 @@ class SmtpParser(SmtpCommands):
         facts = self.facts
         if self._reply_lines:
             self._cut_reply()
+        if self.bulk[CLIENT] == self.await_server and self._rest[CLIENT]:
+            self.bulk[CLIENT] = None
+            self._rest[CLIENT] = self._lines(CLIENT, bytes(self._rest[CLIENT]), self._ahead_at)
         self.content_cut_off()
         self._forget_pending()
         if facts.hello_verb is None and self._hello is not None:

@@ -5,7 +5,8 @@ import re
 from typing import Callable
 
 from ..records import CLIENT, Message
-from .sasl import Exchange
+from .sasl import Exchange, decode_base64
+from .lines import MAX_HELD_BYTES
 from .smtp_content import AHEAD, COMMAND, MAX_COMMAND_BYTES, TOKENS, MailContent, Pending
 from .smtp_grammar import STRICT_COMMAND, read_path
 
@@ -18,10 +19,21 @@ NO_CLEAR_COMMAND = frozenset(("EHLO", "HELO", "LHLO", "STARTTLS", "X-ANONYMOUSTL
 _LOOSE_WORD = re.compile(rb"(?:MAIL(?=[ \t]*FROM)|RCPT(?=[ \t]*TO)|[A-Z0-9-]+(?=[ \t]))", re.IGNORECASE)
 
 
+# which command may stand behind which, for captures without a server; a lone dot ends content
+_AFTER_MAIL = frozenset((b"MAIL", b"RSET", b"QUIT", b"NOOP"))
+_FOLLOWERS = {
+    b"EHLO": frozenset((b"MAIL", b"AUTH", b"STAR", b"X-EX", b"EHLO", b"HELO")), b"HELO": frozenset((b"MAIL",)), b"LHLO": frozenset((b"MAIL", b"STAR")), b"MAIL": frozenset((b"RCPT",)),
+    b"RCPT": frozenset((b"RCPT", b"DATA", b"BDAT")), b"RSET": frozenset((b"MAIL", b"QUIT")), b"AUTH": frozenset((b"MAIL", b"QUIT")),
+    b".": _AFTER_MAIL,
+}
+
+
 class SmtpCommands(MailContent):
     """The part of the SMTP parser that reads client lines."""
 
-    _replies_lost = False
+    _replies_lost: bool
+    _reply_broken: bool
+    _reply_lines: list[bytes]
     _candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
     _exchange: Exchange | None = None  # the login that is going on
     _prompted = False  # the server asked for a token that did not come yet
@@ -37,6 +49,8 @@ class SmtpCommands(MailContent):
             self._unknown_line(line, at)
 
     def _command(self, line: bytes, at: int) -> None:
+        if self._reply_broken and not self._reply_lines:  # the client read what came before the loss: the next reply begins anew
+            self._reply_broken = False
         if self._replies_lost:  # the client goes on: what it sent before the loss was answered
             self._replies_lost = False
             self._forget_pending()
@@ -198,24 +212,46 @@ class SmtpCommands(MailContent):
         if exchange.at < 0:
             exchange.at = at
 
+    def await_server(self, data: bytes, pos: int, at: int) -> int:
+        """Consumer for a capture that starts late: nothing is believed before the server speaks, or too much has passed for that."""
+        self._ahead_at = at
+        if len(data) - pos > MAX_HELD_BYTES:
+            self.bulk[CLIENT] = None
+        return 0
+
+    def _server_speaks(self) -> bool:
+        """The first reply of a capture that starts late: what the client said before it were commands if each line is one beyond doubt.
+
+        Returns:
+            whether there were commands, which the reply may answer.
+        """
+        before = bytes(self._rest[CLIENT])
+        self.bulk[CLIENT] = None
+        self._rest[CLIENT] = b""
+        self._skipping[CLIENT] = before[-1:] not in (b"", b"\n")
+        if not self._skipping[CLIENT] and before and all(self._plausible_start(CLIENT, line) for line in before[:-1].split(b"\n")):
+            self._state = COMMAND
+            self._rest[CLIENT] = self._lines(CLIENT, before, self._ahead_at)
+            return True
+        return False
+
     def _unknown_line(self, line: bytes, at: int) -> None:
-        """State UNKNOWN: believe a strict command where it cannot well be message text (module docstring)."""
+        """State UNKNOWN: believe a strict command where it cannot well be message text (module docstring of smtp.py)."""
         fresh, self._fresh = self._fresh, False
         strict = len(line) < MAX_COMMAND_BYTES and STRICT_COMMAND.match(line) is not None
         candidate, self._candidate = self._candidate, None
-        if strict and fresh:
+        if self.facts.n_replies:
+            if strict and fresh:
+                self._state = COMMAND
+                self._forget_pending()
+                self._command(line, at)
+        elif candidate is not None and (
+                strict and line[:4].upper() in _FOLLOWERS.get(candidate[0][:4].upper(), ()) or candidate[0][:4].upper() == b"AUTH" and line and decode_base64(line) is not None):
             self._state = COMMAND
-            self._forget_pending()
-            self._command(line, at)
-        elif self.facts.n_replies:
-            return
-        elif line == b".":
-            self._state = COMMAND
-        elif strict and candidate is not None and candidate[0][:4].upper() not in (b"DATA", b"BDAT", b"AUTH"):
-            self._state = COMMAND
-            self._command(*candidate)
+            if candidate[0] != b".":
+                self._command(*candidate)
             self.client_line(line, at)
-        elif strict:
+        elif strict or line == b".":
             self._candidate = (line, at)
 
     def _drop(self, entry: Pending) -> None:

@@ -237,7 +237,7 @@ class MailContent(LineParser):
         if self._reader is not None and tail.endswith((b"\n.\n", b"\n.\r\n")):  # a lone dot between other line ends than CRLF
             self._rest[CLIENT] = b""
             self._reader.feed(rest)
-            self._reader.shorten(3 if tail.endswith(b"\r\n") else 2)
+            self._reader.shorten((2 if tail.endswith(b"\r\n") else 1) + (0 if tail.endswith(b"\r\n.\n") else 1))  # a dot behind CRLF is gone already
             self._early_reply = code
             self.end_content(True)
         elif self._early_reply is None:

@@ -143,9 +143,10 @@ def asks_for_tls(code: bytes, reply: bytes) -> bool:
 def probe(client: bytes, server: bytes) -> bool | None:
     """Whether the first bytes of a flow are SMTP or LMTP; None when more are needed. FTP, which greets with 220 too, is told apart by its words."""
     client_says = _probe_client(client)
-    if client_says is not None:
+    if client_says or client[:1] and not 32 <= client[0] < 127:
         return client_says
-    return _probe_server(server, client)
+    server_says = _probe_server(server, client)
+    return client_says if server_says is None else server_says
 
 
 _CLIENT_YES = re.compile(rb"(?:EHLO|HELO|LHLO)(?: |\r?\n)|MAIL FROM ?:|RCPT TO ?:|STARTTLS\r?\n|X-ANONYMOUSTLS\r?\n|BDAT \d+[ \r\n]|X-EXPS |XCLIENT |AUTH (?!TLS|SSL|GSSAPI|KERB)[A-Z0-9-]+[ \r\n]|PROXY (?:TCP|UNKN)[^\n]*\n(?:EHLO|HELO|LHLO) ", re.IGNORECASE)
@@ -155,6 +156,8 @@ _CLIENT_BOTH = frozenset(b"QUIT NOOP HELP RSET VRFY EXPN ETRN DATA AUTH PROXY EH
 def _probe_client(client: bytes) -> bool | None:
     if not client:
         return None
+    if not 32 <= client[0] < 127:
+        return False
     if _CLIENT_YES.match(client):
         return True
     line, newline, _ = client[:256].partition(b"\n")

@@ -8,7 +8,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ..errors import OutputError
+from ..errors import CaptureError, OutputError
 from ..records import Capture, Finding, Session
 from ..secret import Fingerprints
 from . import schema
@@ -55,6 +55,10 @@ class Result:
 
     Args:
         tables: table -> DataFrame.
+
+    Attributes:
+        errors: CaptureErrors of inputs that could not be read.
+        internal_errors: faults of ours, one line each.
     """
 
     findings: pd.DataFrame
@@ -73,6 +77,8 @@ class Result:
     def __init__(self, tables: dict[str, pd.DataFrame]):
         for table in schema.TABLES:
             setattr(self, table, tables[table])
+        self.errors: list[CaptureError] = []
+        self.internal_errors: list[str] = []
 
     @classmethod
     def of_parts(cls, parts: Iterable[FramePart], captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], *, reveal: bool = False) -> "Result":

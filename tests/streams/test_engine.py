@@ -26,7 +26,7 @@ def run_engine(frames, *, windows: int = 1, steer=None):
         orders = []
         for entry, row, result in zip(batch.entries, batch.flows, batch.results):
             said = out.setdefault(entry, [])
-            for kind, side, place, length, offset, mark in batch.turns[result[assembly.R_TURN]:result[assembly.R_TURN] + result[assembly.R_TURNS]]:
+            for kind, side, place, length, _offset in batch.turns[result[assembly.R_TURN]:result[assembly.R_TURN] + result[assembly.R_TURNS]]:
                 said.append((kind, side, batch.data[place:place + length] if kind == assembly.DATA else length))
             orders.append(FORGET if result[assembly.R_OVER] and not result[assembly.R_MORE] else GO_ON)
         engine.steer(batch.entries, orders)
