@@ -9,7 +9,7 @@ import warnings
 
 FEATURES = ("readable", "sessions", "starttls", "credentials", "secrets", "messages", "false-alarms")
 DISPUTED = pathlib.Path(__file__).parent / "disputed.csv"
-N_CAPTURES = 652  # of the corpus that the project is measured with
+N_CAPTURES = 658  # of the corpus that the project is measured with
 SECONDS = 900
 
 

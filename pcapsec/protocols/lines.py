@@ -139,7 +139,7 @@ class LineParser:
         rest = self._rest[side]
         if rest:
             at -= len(rest)
-            if self.bulk[side] is None and b"\n" not in data:
+            if len(rest) > 8 and self.bulk[side] is None and b"\n" not in data:
                 if type(rest) is bytes:
                     rest = self._rest[side] = bytearray(rest)
                 rest += data
@@ -265,7 +265,7 @@ class LineParser:
             if self._rest[SERVER] or data[0] != 0x16:
                 return False
             self._waiting, self._switching = False, True  # the answer is missing, TLS goes on all the same
-            self._early = 0
+            self._early = len(self._held[CLIENT])
             self._skipping[SERVER] = False
         elif side == SERVER and self._is_clear_beyond_answer():
             self._resume()

@@ -62,14 +62,16 @@ class Exchange:
         at: client stream offset of the command that begins the attempt.
     """
 
-    __slots__ = ("protocol", "mechanism", "at", "client_tokens", "server_tokens", "initial_response", "cancelled", "was_lost", "too_many")
+    __slots__ = ("protocol", "mechanism", "at", "client_tokens", "server_tokens", "_places", "_lost_after", "initial_response", "cancelled", "too_many")
 
     def __init__(self, protocol: str, mechanism: str, at: int):
         self.protocol, self.at = protocol, at
         self.mechanism = mechanism[:40]
-        self.client_tokens: list[tuple[bytes | None, int, int, bool]] = []  # decoded (None: not base64), offset, prompts before it, bytes lost before it
+        self.client_tokens: list[tuple[bytes | None, int]] = []  # decoded (None: not base64), offset
+        self._places: list[tuple[int, int | None]] = []  # for each: prompts before it, and prompts before the last loss (None: nothing lost)
         self.server_tokens: list[bytes | None] = []
-        self.initial_response = self.cancelled = self.was_lost = self.too_many = False
+        self._lost_after: int | None = None
+        self.initial_response = self.cancelled = self.too_many = False
 
     def client(self, token: bytes, at: int, *, initial: bool = False) -> None:
         """One client token, still in base64; `=` is the empty one, `*` cancels.
@@ -85,7 +87,8 @@ class Exchange:
             self.cancelled = True
             return
         if len(self.client_tokens) < MAX_TOKENS:
-            self.client_tokens.append((decode_base64(token), at, len(self.server_tokens), self.was_lost))
+            self.client_tokens.append((decode_base64(token), at))
+            self._places.append((len(self.server_tokens), self._lost_after))
         else:
             self.too_many = True
 
@@ -98,7 +101,7 @@ class Exchange:
 
     def lost(self) -> None:
         """Bytes of either side are missing at this point."""
-        self.was_lost = True
+        self._lost_after = len(self.server_tokens)
 
     def finish(self, result: str, reason: str | None = None, reply_code: str | None = None) -> Login:
         """Read the tokens and build the login.
@@ -130,7 +133,7 @@ class Exchange:
 
 def _plain(exchange: Exchange, login: Login) -> None:
     """`[authzid] NUL authcid NUL passwd` (RFC 4616 §2)."""
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         if token == b"":  # `AUTH PLAIN =` or an empty line: nothing passed
             continue
         if token is None or b"\0" not in token:
@@ -148,14 +151,15 @@ def _plain(exchange: Exchange, login: Login) -> None:
 
 
 def _login(exchange: Exchange, login: Login) -> None:
-    """User, then password, told apart by the number of prompts and never by their text, as servers word them differently ([MS-XLOGIN] §4).
+    """User, then password, told apart by their order and never by the prompts, as servers word them differently ([MS-XLOGIN] §4).
 
-    Only where bytes were lost does the prompt's first letter decide; where that says nothing the token is dropped, since a password shown as a name leaks it.
+    Only where bytes were lost before the first token seen does the prompt's first letter decide, if that prompt came after the loss; otherwise the token
+    is dropped, since a password shown as a name leaks it.
     """
     place = 0
-    for token, at, prompts, was_lost in exchange.client_tokens:
-        if was_lost:
-            last = (exchange.server_tokens[prompts - 1] or b"") if prompts else b""
+    for (token, at), (prompts, lost_after) in zip(exchange.client_tokens, exchange._places):
+        if lost_after is not None and place == 0:
+            last = (exchange.server_tokens[prompts - 1] or b"") if prompts > lost_after else b""
             place = {b"u": 0, b"p": 1}.get(last[:1].lower(), 2)
             if place == 2:
                 login.well_formed = False
@@ -174,7 +178,7 @@ def _login(exchange: Exchange, login: Login) -> None:
 def _cram_md5(exchange: Exchange, login: Login) -> None:
     """Challenge `<…@…>`, answer `user SP 32HEXDIG` (RFC 2195 §2)."""
     login.details["challenge_seen"] = any(exchange.server_tokens)
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         user, blank, digest = (token or b"").rpartition(b" ")
         if blank and _HEX32.match(digest):
             login.principal = to_text(user) or None
@@ -206,7 +210,7 @@ def _digest_md5(exchange: Exchange, login: Login) -> None:
     challenge = next((pairs for pairs in (read_pairs(token) for token in exchange.server_tokens if token) if "nonce" in pairs), {})
     details["challenge_seen"] = bool(challenge)
     answered = False
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         if not token:
             login.well_formed = login.well_formed and token is not None
             continue
@@ -239,7 +243,7 @@ def _ntlm(exchange: Exchange, login: Login) -> None:
         found = ntlm.find_message(token, wrapped) if token else None
         if found is not None and found.kind == 2:
             challenge = found
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         found = ntlm.find_message(token, wrapped) if token else None
         if found is None:
             if token is None or (token and not wrapped):
@@ -260,7 +264,7 @@ def _ntlm(exchange: Exchange, login: Login) -> None:
 
 def _spnego(exchange: Exchange, login: Login) -> None:
     """RFC 4178 around NTLM or Kerberos; the first token may guess Kerberos and NTLM be used in the end, so NTLM is looked for first."""
-    tokens = [token for token, _, _, _ in exchange.client_tokens if token] + [token for token in exchange.server_tokens if token]
+    tokens = [token for token, _ in exchange.client_tokens if token] + [token for token in exchange.server_tokens if token]
     if any(ntlm.SIGNATURE in token for token in tokens):
         _ntlm(exchange, login)
     else:
@@ -270,7 +274,7 @@ def _spnego(exchange: Exchange, login: Login) -> None:
 def _gssapi(exchange: Exchange, login: Login) -> None:
     """AP-REQ, AP-REP, then the offer and choice of a security layer in wrap tokens (RFC 4752 §3.1, §3.3)."""
     details = login.details
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         if not token:
             login.well_formed = login.well_formed and token is not None
             continue
@@ -303,7 +307,7 @@ def _scram(exchange: Exchange, login: Login) -> None:
                 details["low_iterations"] = details["iterations"] < LEAST_ITERATIONS
             else:
                 login.well_formed = False
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         if token == b"":
             continue
         fields = _scram_fields(token or b"")
@@ -333,7 +337,7 @@ def _oauth(exchange: Exchange, login: Login) -> None:
 
     The empty answer, or a lone ^A, that follows a server's error report is no credential.
     """
-    for token, at, _, _ in exchange.client_tokens:
+    for token, at in exchange.client_tokens:
         if token in (b"", b"\1"):
             continue
         if token is None:
@@ -385,7 +389,7 @@ def _describe_token(bearer: bytes, details: dict) -> None:
 
 def _external(exchange: Exchange, login: Login) -> None:
     """An authorization identity or nothing (RFC 4422 Appendix A.1)."""
-    for token, _, _, _ in exchange.client_tokens:
+    for token, _ in exchange.client_tokens:
         if token is None:
             login.well_formed = False
         elif token:
@@ -394,7 +398,7 @@ def _external(exchange: Exchange, login: Login) -> None:
 
 def _anonymous(exchange: Exchange, login: Login) -> None:
     """A trace, such as a mail address, or nothing (RFC 4505 §2)."""
-    for token, _, _, _ in exchange.client_tokens:
+    for token, _ in exchange.client_tokens:
         if token is None:
             login.well_formed = False
         elif token:

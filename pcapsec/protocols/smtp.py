@@ -84,17 +84,36 @@ class SmtpParser(SmtpCommands):
                 return
         super().feed(side, data, at)
 
+    def gap(self, side: int, length: int, at: int) -> None:
+        """Bytes of a side are missing; content kept back because it might have begun the end is content after all."""
+        if side == CLIENT and self._reader is not None and self._rest[CLIENT] and self.bulk[CLIENT] == self.content:
+            self._reader.feed(bytes(self._rest[CLIENT]))
+        super().gap(side, length, at)
+
     def _lines(self, side: int, data: bytes, at: int) -> bytes:
-        if data[0] == 0x16 and self.bulk[side] is None:
-            is_tls = looks_like_tls(data)
-            if is_tls is not False:
-                return self._unannounced_tls(side, data, at) if is_tls else data
-        if side and not self._reply_lines and self.bulk[SERVER] is None and data[-2:] == b"\r\n" and data[:3].isdigit():
-            if data[3] == 45 and (is_known_list(data) or self._is_one_reply(data)):
-                self._skipping[SERVER] = False
-                broken, self._reply_broken = self._reply_broken, False
-                self._reply(data[:3], data, at, not broken)
+        for _ in range(4):  # more turns between text and something like TLS are no conversation, and each copies
+            if self.bulk[side] is not None:
+                break
+            if data[0] == 0x16:
+                is_tls = looks_like_tls(data)
+                if is_tls is not False:
+                    return self._unannounced_tls(side, data, at) if is_tls else data
+            if side and not self._reply_lines and data[-2:] == b"\r\n" and data[:3].isdigit():
+                if data[3] == 45 and (is_known_list(data) or self._is_one_reply(data)):
+                    self._skipping[SERVER] = False
+                    broken, self._reply_broken = self._reply_broken, False
+                    self._reply(data[:3], data, at, not broken)
+                    return b""
+            found = data.find(b"\n\x16\x03") + 1
+            if not found or not looks_like_tls(data[found:found + 5]):
+                break
+            rest = super()._lines(side, data[:found], at)
+            if self.handover is not None:
                 return b""
+            if self._switching or (self._waiting and not side):
+                self._keep(side, data[found:], at + found)
+                return b""
+            data, at = rest + data[found:], at + found - len(rest)
         return super()._lines(side, data, at)
 
     def _is_one_reply(self, data: bytes) -> bool:

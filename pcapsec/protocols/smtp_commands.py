@@ -34,6 +34,7 @@ class SmtpCommands(MailContent):
     _replies_lost: bool
     _reply_broken: bool
     _reply_lines: list[bytes]
+    _cut_reply: Callable[[], None]
     _candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
     _exchange: Exchange | None = None  # the login that is going on
     _prompted = False  # the server asked for a token that did not come yet
@@ -49,7 +50,8 @@ class SmtpCommands(MailContent):
             self._unknown_line(line, at)
 
     def _command(self, line: bytes, at: int) -> None:
-        if self._reply_broken and not self._reply_lines:  # the client read what came before the loss: the next reply begins anew
+        if self._reply_broken:  # the client read what came before the loss: the next reply begins anew
+            self._cut_reply()
             self._reply_broken = False
         if self._replies_lost:  # the client goes on: what it sent before the loss was answered
             self._replies_lost = False
