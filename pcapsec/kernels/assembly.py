@@ -61,9 +61,8 @@ def _gap(out_turns, work, kind, side, length):
 
 
 @part
-def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
+def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
     """Hand one segment on whose beginning is not ahead of its side."""
-    segments = t.segments
     behind = -_distance(segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
     captured = segments[row, S_LENGTH] >> 32
     wire = segments[row, S_LENGTH] & _MASK32
@@ -74,7 +73,7 @@ def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
         offset = work[_OFFSET0 + side] - behind
         first = max(0, work[_LINE0 + side] - offset)
         for i in range(first, overlap):
-            if out_bytes[work[_LINE_PLACE0 + side] + offset + i - work[_LINE0 + side]] != t.arena[at + i]:
+            if out_bytes[work[_LINE_PLACE0 + side] + offset + i - work[_LINE0 + side]] != arena[at + i]:
                 work[_CONFLICTS] += 1
                 saved = work[_OFFSET0 + side]
                 work[_OFFSET0 + side] = offset + i
@@ -86,7 +85,7 @@ def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
     fresh = captured - behind
     if fresh > 0:
         place = work[_PLACE0 + side]
-        copy(out_bytes, place, t.arena, at + behind, fresh)
+        copy(out_bytes, place, arena, at + behind, fresh)
         last = work[_TURNS] - 1
         mark = work[_MARKS]
         if last >= work[_ENTRY_TURN] and out_turns[last, 0] == DATA and out_turns[last, 1] == side:
@@ -108,12 +107,12 @@ def _deliver(t, row, side, out_bytes, out_turns, out_marks, work):
 
 
 @part
-def _waits(t, row, side, work):
+def _waits(segments, row, side, work):
     """How many bytes of the other side a segment acknowledges that were not handed on yet."""
     other = 1 - side
-    if (t.segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
+    if (segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
         return 0
-    acknowledged = t.segments[row, S_SEQ] & _MASK32
+    acknowledged = segments[row, S_SEQ] & _MASK32
     need = _distance(acknowledged, work[_NEXT0 + other])
     if acknowledged == work[_FIN0 + other]:  # a FIN takes a number of its own
         need -= 1
@@ -124,7 +123,7 @@ def _waits(t, row, side, work):
 
 
 @part
-def _pop(t, side, rows, after, before, gone, work):
+def _pop(side, rows, after, before, gone, work):
     index = work[_HEAD0 + side]
     work[_HEAD0 + side] = after[index]
     if after[index] >= 0:
@@ -137,12 +136,12 @@ def _pop(t, side, rows, after, before, gone, work):
 
 
 @part
-def _silence(t, row, side, out_turns, work):
+def _silence(segments, row, side, out_turns, work):
     """The other side is not in the capture at all: say that it spoke where acknowledgements show it."""
     other = 1 - side
-    if (t.segments[row, S_INFO] >> 40) & MARK_NO_ACK or work[_KNOWN0 + other]:
+    if (segments[row, S_INFO] >> 40) & MARK_NO_ACK or work[_KNOWN0 + other]:
         return
-    acknowledged = t.segments[row, S_SEQ] & _MASK32
+    acknowledged = segments[row, S_SEQ] & _MASK32
     if work[_ACKSET0 + side]:
         advance = _distance(acknowledged, work[_ACK0 + side])
         if 0 < advance < MAX_GAP:
@@ -153,7 +152,7 @@ def _silence(t, row, side, out_turns, work):
 
 
 @part
-def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, force):
+def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, force):
     """Hand on what can be handed on; with force, first settle one thing that blocks. True when anything moved."""
     moved = False
     if force:
@@ -162,12 +161,12 @@ def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, wor
             index = work[_HEAD0 + side]
             if index < 0:
                 continue
-            hole = _distance(t.segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
+            hole = _distance(segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
             if hole > 0 and (choice < 0 or index < work[_HEAD0 + choice]):
                 choice = side
         if choice >= 0:
             head = rows[work[_HEAD0 + choice]]
-            hole = _distance(t.segments[head, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + choice])
+            hole = _distance(segments[head, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + choice])
             told = _distance(work[_PHANTOM0 + choice], work[_NEXT0 + choice]) if work[_PHANTOM0 + choice] >= 0 else 0
             if 0 < told <= hole:  # this much was said to be missing already
                 work[_OFFSET0 + choice] += told
@@ -183,13 +182,13 @@ def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, wor
             index0, index1 = work[_HEAD0], work[_HEAD1]
             choice = 0 if index1 < 0 or 0 <= index0 < index1 else 1
             row = rows[work[_HEAD0 + choice]]
-            need = _waits(t, row, choice, work)
+            need = _waits(segments, row, choice, work)
             if need > 0:
                 told = work[_PHANTOM1 - choice]
                 already = max(0, _distance(told, work[_NEXT1 - choice])) if told >= 0 else 0
                 _turn(out_turns, work, GAP, 1 - choice, 0, need - already)
                 work[_PHANTOM1 - choice] = (work[_NEXT1 - choice] + need) & _MASK32
-            _deliver(t, _pop(t, choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
+            _deliver(segments, arena, _pop(choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
         moved = True
     again = True
     while again:
@@ -197,22 +196,22 @@ def _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, wor
         for side in range(2):
             while work[_HEAD0 + side] >= 0:
                 row = rows[work[_HEAD0 + side]]
-                if _distance(t.segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0 or _waits(t, row, side, work) > 0:
+                if _distance(segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0 or _waits(segments, row, side, work) > 0:
                     break
-                _silence(t, row, side, out_turns, work)
-                _deliver(t, _pop(t, side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, work)
+                _silence(segments, row, side, out_turns, work)
+                _deliver(segments, arena, _pop(side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, work)
                 moved = again = True
     return moved
 
 
 @part
-def _hole_is_acknowledged(t, rows, work, acked0, acked1):
+def _hole_is_acknowledged(segments, rows, work, acked0, acked1):
     """Whether something that blocks was seen by its receiver, so that no retransmission will bring it."""
     for side in range(2):
         index = work[_HEAD0 + side]
         if index < 0:
             continue
-        if _distance(t.segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0:
+        if _distance(segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0:
             acked = acked1 if side == 0 else acked0
             if acked == 0 or _distance(acked, work[_NEXT0 + side]) > 0:
                 return True
@@ -324,7 +323,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         else:
             work[_TAIL0 + side] = i
         work[_PENDING] += 1
-        if _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, False):
+        if _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, False):
             stuck = 0
             stuck_ns = segments[row, S_NS]
         while work[_PENDING] > 0:
@@ -332,13 +331,13 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 stuck_ns = segments[row, S_NS]
             stuck += 1
             waited = segments[row, S_NS] - stuck_ns
-            if not ((stuck > PATIENCE or waited > PATIENCE_NS) and _hole_is_acknowledged(t, rows, work, acked0, acked1) or stuck > PATIENCE_UNACKED):
+            if not ((stuck > PATIENCE or waited > PATIENCE_NS) and _hole_is_acknowledged(segments, rows, work, acked0, acked1) or stuck > PATIENCE_UNACKED):
                 break
-            _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
             stuck = 0
     if final:
         while work[_PENDING] > 0:
-            _progress(t, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
         for side in range(2):
             acked = acked1 if side == 0 else acked0
             if acked and work[_KNOWN0 + side]:

@@ -197,14 +197,17 @@ class Conversation:
         for kind, side, piece, _at in waiting:
             if kind == assembly.DATA and len(first[side]) < LOOK:
                 first[side] += piece[:LOOK]
-        known = 0
-        for kind, side, place, length, _offset in turns:
-            if kind == assembly.DATA and len(first[side]) < LOOK:
-                first[side] += data[place:place + min(length, LOOK)]
-                known += 1
-                if known > 8:  # eight turns show more of a protocol than detection asks for
-                    break
-        found = self._detect(first, over)
+        found, looked = None, 0
+        for enough in (2, 8):  # two turns usually say it; eight show more of a protocol than detection asks for
+            for kind, side, place, length, _offset in turns[looked:enough]:
+                if kind == assembly.DATA and len(first[side]) < LOOK:
+                    first[side] += data[place:place + min(length, LOOK)]
+            looked = enough
+            if enough == 2 and (len(turns) > 2 or not over) and not (first[0] and first[1]):
+                continue
+            found = self._detect(first, over and (enough == 8 or len(turns) <= enough))
+            if found in _MAIL:
+                break
         if found is None and not over and self.waited < MAX_UNDECIDED:
             base = self.base
             for kind, side, place, length, offset in turns:
@@ -377,4 +380,5 @@ class _Pending:
             owner._finish()
 
 
+_MAIL = frozenset(("smtp", "imap", "pop3", "nntp", "managesieve", "tls"))
 _HOME = frozenset((25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025, 465, 993, 995, 563))

@@ -17,7 +17,7 @@ from ..capture.inputs import plan
 from ..capture.source import open_source
 from ..errors import CaptureError, PcapsecError
 from ..kernels import tables
-from ..records import Capture, Finding
+from ..records import Capture, Finding, Session
 from ..rules import Judge, Policy
 from ..streams.engine import FORGET, Engine
 from .conversation import Conversation
@@ -141,7 +141,8 @@ class _Worker:
     def _batch(self, batch) -> None:
         """Pieces of conversations to their parsers; those that are over become sessions."""
         conversations = self.open
-        orders = []
+        orders, over = [], []
+        judge, sink = self.judge.session, self.sink.session
         turns, data, marks = batch.turns, batch.data, batch.marks
         for entry, row, result in zip(batch.entries, batch.flows, batch.results):
             conversation = conversations.get(entry)
@@ -157,12 +158,18 @@ class _Worker:
                     del conversations[entry]
             orders.append(order)
             if order == FORGET:
-                self._over(conversation)
+                over.append(conversation)
             elif conversation.protocol == "other":
                 if self._worth_a_row(conversation):
-                    self._over(conversation)
+                    over.append(conversation)
                 conversations.pop(entry, None)
         self.engine.steer(batch.entries, orders)
+        sessions = [session for session in map(self._session, over) if session is not None]
+        for session in sessions:  # stage by stage: each stage's code stays in the processor's cache
+            judge(session)
+        for session in sessions:
+            self.n_findings += len(session.findings)
+            sink(session)
 
     def _worth_a_row(self, conversation: Conversation) -> bool:
         """Something else than mail gets a row only where mail is expected: its port."""
@@ -170,21 +177,19 @@ class _Worker:
 
         return conversation.server_port() in _HOME
 
-    def _over(self, conversation: Conversation) -> None:
+    def _session(self, conversation: Conversation) -> Session | None:
+        """The session that a finished conversation is; None when it is none of ours."""
         if conversation.fault is not None:
             self.faults.append(conversation.fault)
         protocol = conversation.protocol
-        if protocol is None or protocol == "other" or protocol == "tunnel":
-            if protocol == "tunnel" or not self._worth_a_row(conversation):
-                return
-        session = build_session(conversation, self._locate, "")
-        self.judge.session(session)
-        self.n_findings += len(session.findings)
+        if protocol == "tunnel" or (protocol is None or protocol == "other") and not self._worth_a_row(conversation):
+            return None
+        session = build_session(conversation, self._locate)
         for file in self.files:
             if file.name == session.capture:
                 file.sessions += 1
                 break
-        self.sink.session(session)
+        return session
 
     def close(self) -> dict:
         for capture in self.captures:

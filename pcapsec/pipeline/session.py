@@ -64,13 +64,12 @@ def _service(protocol: str, facts: Facts, conversation: Conversation, port: int)
     return (protocol, "content") if protocol in _FAMILY_OF else (by_port, "port" if by_port else None)
 
 
-def build_session(conversation: Conversation, locate_frame, capture_name: str) -> Session:
+def build_session(conversation: Conversation, locate_frame) -> Session:
     """Sum a conversation up.
 
     Args:
         conversation: a finished one, protocol recognised or on a mail port.
         locate_frame: global frame number -> (capture name, frame in it).
-        capture_name: unused when locate_frame knows better.
     """
     row = conversation.row
     flip = conversation.flip

@@ -123,6 +123,10 @@ def _late_tls(data: bytes) -> bool:
     return len(data) < end + 5 or record_header(data, end)
 
 
+_USUAL_GREETING = {"smtp": b"220", "pop3": b"+OK", "nntp": b"200"}
+_USUAL_COMMANDS = {"smtp": frozenset((b"EHLO ", b"HELO ")), "pop3": frozenset((b"CAPA\r", b"STLS\r", b"APOP ")), "nntp": frozenset((b"MODE ", b"CAPAB"))}
+
+
 def detect(client: bytes, server: bytes, server_port: int = 0, start_seen: bool = True, *, final: bool = False) -> str | None:
     """The protocol that the first bytes of both sides are.
 
@@ -135,6 +139,10 @@ def detect(client: bytes, server: bytes, server_port: int = 0, start_seen: bool 
 
     Returns: smtp, imap, pop3, nntp, managesieve, tls, tunnel, other; None when more bytes are needed.
     """
+    if start_seen:  # the usual beginnings, each on its own port
+        expected = PORTS.get(server_port)
+        if expected is not None and _USUAL_GREETING.get(expected) == server[:3] and client[:5].upper() in _USUAL_COMMANDS[expected]:
+            return expected
     if not client and not server:
         return "other" if final else None
     client, server = client[:MAX_LOOK_BYTES], server[:MAX_LOOK_BYTES]

@@ -30,8 +30,10 @@ _ONE_MAILBOX = re.compile(rb'[^@",;()<]*+<?[^@",;()<> ]++@([a-z0-9.-]*[a-z0-9])>
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open one runs to the end: looking for its end again and again would be quadratic
 _COMMENT = re.compile(rb"\([^()]*\)")
 _PARAMETER = re.compile(rb';\s*([a-z-]+)\s*=\s*("[^"]*"|[^;\s]*)')
+_WITH = re.compile(rb"[ \t\n]with\s++(\(|(?:microsoft|https?|(?:utf8)?(?:e?sm|lm)tps?a?)(?![a-z0-9]))")  # not the "with cipher" of a TLS clause
+# the TLS clauses that servers write into Received (RULES.md PS708)
 _TLS_WORDS = re.compile(rb"tls[v_ ]?1|version=tls|version=ssl|\(tls\)|\busing tls|\busing ssl|\btls [a-z0-9_]{6,}|\bencrypted\) (?:e?smtp)|\bx=tls|\(ssl\)")
-_CLEAR_WITH = frozenset(b"smtp esmtp esmtpa lmtp lmtpa http utf8smtp utf8smtpa utf8lmtp utf8lmtpa".split())  # RFC 3848 §1, RFC 6531 §4.3
+_CLEAR_WITH = frozenset(b"microsoft smtp esmtp esmtpa lmtp lmtpa http utf8smtp utf8smtpa utf8lmtp utf8lmtpa".split())  # RFC 3848 §1, RFC 6531 §4.3; Exchange never writes ESMTPS
 _TLS_WITH = frozenset(b"esmtps esmtpsa lmtps lmtpsa https utf8smtps utf8smtpsa utf8lmtps utf8lmtpsa".split())
 _ARMOR = b"\n-----BEGIN PGP MESSAGE-----"
 _ENCRYPTED_TAGS = frozenset((1, 3, 9, 18, 20))  # RFC 9580 §5: session key packets and encrypted data
@@ -241,19 +243,22 @@ def _decode_word(match: re.Match) -> str:
 def _read_hops(lower: bytes, at: int, message: Message) -> None:
     """Count Received fields, and those that name a transport without TLS; hops inside one host count as neither."""
     n_hops, n_clear, says = 0, 0, False
+    any_local, any_tls = _is_local(lower), b"tls" in lower or b"ssl" in lower or b"encrypted" in lower  # most often neither: then no hop is asked again
     while at >= 0 and n_hops < MAX_HOPS:
         n_hops += 1
-        value = _unfold(lower, at + 10)
-        place = value.find(b" with ")
-        if place >= 0:
-            word = value[place + 6:place + 40].lstrip().partition(b" ")[0].rstrip(b";,)")
-            if word == b"microsoft" or word in _CLEAR_WITH:  # Exchange never writes ESMTPS: its version clause decides
-                if not _is_local(value):
+        end = lower.find(b"\n", at + 10)
+        while lower[end + 1] in b" \t":
+            end = lower.find(b"\n", end + 1)
+        found = _WITH.search(lower, at + 10, end)
+        if found is not None:
+            word = found[1]
+            if word in _CLEAR_WITH:
+                if not (any_local and _is_local(lower[at:end])):
                     says = True
-                    n_clear += not _names_tls(value)
-            elif word in _TLS_WITH or word[:1] == b"(" and b" encrypted) " in value:
+                    n_clear += not (any_tls and _TLS_WORDS.search(lower, at, end))
+            elif word in _TLS_WITH or word == b"(" and lower.find(b" encrypted) ", at, end) >= 0:
                 says = True
-        at = lower.find(b"\nreceived:", at + 10)
+        at = lower.find(b"\nreceived:", end)
     message.n_hops = n_hops
     message.n_clear_hops = n_clear if says else None
 
@@ -261,11 +266,6 @@ def _read_hops(lower: bytes, at: int, message: Message) -> None:
 def _is_local(value: bytes) -> bool:
     """Whether a hop stays inside one host."""
     return b"localhost" in value or b"127.0.0.1" in value or b"::1]" in value or b"via frontend transport" in value
-
-
-def _names_tls(value: bytes) -> bool:
-    """Whether a Received field has one of the TLS clauses that servers write (RULES.md PS708)."""
-    return (b"tls" in value or b"ssl" in value or b"encrypted" in value) and _TLS_WORDS.search(value) is not None
 
 
 def _read_protection(kind: bytes, parameters: dict[bytes, bytes], message: Message) -> str | None:

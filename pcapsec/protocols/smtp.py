@@ -12,7 +12,8 @@ it stay unanswered. The client's side is in one of these states:
 | UNKNOWN | not known: the capture starts late or lacks bytes | a line that is a command beyond doubt and directly follows a reply |
 
 Resync rule: message text is never taken for commands. After a late start or a gap a strict command is believed when it is the first thing said after a complete
-reply (or at the start of the capture); where the server is not captured at all, two in a row, or one behind a lone dot.
+reply. What a late-starting capture holds before the server's first reply counts only if every line of it is such a command. Where the server is not captured at
+all, two of them in a row that may follow one another are believed, or one behind a lone dot; a transcript inside a message can deceive that.
 """
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, STRICT_COMMAND, asks_for
 
 __all__ = ["SmtpParser", "probe"]
 
-MAX_REPLY_LINES = 1000
+MAX_REPLY_LINES = 200  # kept of one reply; HELP of an old Sendmail has some 50
+MAX_REPLY_BYTES = 16384  # kept of one of its lines, and most that is read as a reply in one go
 
 _REPLY = re.compile(rb"\d\d\d(?:[ -]|\Z)")
 _PROMPT = re.compile(rb"user|pass", re.IGNORECASE)
@@ -114,7 +116,10 @@ class SmtpParser(SmtpCommands):
                 self._keep(side, data[found:], at + found)
                 return b""
             data, at = rest + data[found:], at + found - len(rest)
-        return super()._lines(side, data, at)
+        rest = super()._lines(side, data, at)
+        if rest and rest[0] == 0x16 and self.bulk[side] is None and looks_like_tls(rest):
+            return self._unannounced_tls(side, rest, at + len(data) - len(rest))
+        return rest
 
     def _is_one_reply(self, data: bytes) -> bool:
         """Whether bytes that begin `250-` and end in CRLF are one complete reply (RFC 5321 §4.2.1)."""
@@ -123,7 +128,7 @@ class SmtpParser(SmtpCommands):
         if data[last:last + 3] != code or data[last + 3] not in (32, 13):
             return False
         n = data.count(b"\r\n")
-        return n <= MAX_REPLY_LINES and data.count(b"\n") == n and data.count(b"\n" + code + b"-") == n - 2
+        return n <= MAX_REPLY_LINES and len(data) <= MAX_REPLY_BYTES and data.count(b"\n") == n and data.count(b"\n" + code + b"-") == n - 2
 
     def _plausible_start(self, side: int, line: bytes) -> bool:
         line = line[:-1] if line[-1:] == b"\r" else line
@@ -134,10 +139,11 @@ class SmtpParser(SmtpCommands):
 
     def _unannounced_tls(self, side: int, data: bytes, at: int) -> bytes:
         """TLS begins although no STARTTLS exchange was seen: it was lost, or the side that asked or answered was not captured."""
-        if side and self._last_unpaired == b"220" and self.facts.starttls_accepted is None:
+        if side and self._last_unpaired == b"220" and self.facts.starttls_accepted is None and not self._waiting:
             self.facts.starttls_accepted, self.facts.starttls_reply_code = True, "220"
         self._held[side], self._held_at[side] = data, at
-        self._hand_over(0)
+        clear = self._clear_before_tls(self._held[CLIENT])
+        self._hand_over(len(self._held[CLIENT]) if clear is None else clear)
         return b""
 
     def server_line(self, line: bytes, at: int) -> None:
@@ -145,7 +151,7 @@ class SmtpParser(SmtpCommands):
             if line and not self._reply_lines:
                 self.anomaly("not-a-reply", SERVER, at, f"{len(line)} bytes")
             elif line and len(self._reply_lines) < MAX_REPLY_LINES:  # a server's line break inside its text
-                self._reply_lines.append(line)
+                self._reply_lines.append(line[:MAX_REPLY_BYTES])
             return
         lines = self._reply_lines
         if lines and lines[0][:3] != line[:3]:
@@ -154,7 +160,9 @@ class SmtpParser(SmtpCommands):
         if not lines:
             self._reply_at = at
         if len(lines) < MAX_REPLY_LINES:
-            lines.append(line)
+            lines.append(line[:MAX_REPLY_BYTES])
+        else:
+            self._reply_broken = True
         if line[3:4] != b"-":
             self._reply_lines = []
             broken, self._reply_broken = self._reply_broken, False

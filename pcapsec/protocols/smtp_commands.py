@@ -5,19 +5,18 @@ import re
 from typing import Callable
 
 from ..records import CLIENT, Message
-from .sasl import Exchange, decode_base64
 from .lines import MAX_HELD_BYTES
+from .sasl import Exchange, decode_base64
 from .smtp_content import AHEAD, COMMAND, MAX_COMMAND_BYTES, TOKENS, MailContent, Pending
 from .smtp_grammar import STRICT_COMMAND, read_path
 
 MAX_PENDING = 1000  # commands without an answer; Postfix pipelines at most some hundred recipients
-MAX_RECIPIENTS = 10000  # per transaction; servers stop at 1000 or earlier
+MAX_RECIPIENTS = 50000  # kept of one conversation; servers take at most some 1000 per message
 MAX_LOGINS = 1000
 MAX_NAME = 255
 
 NO_CLEAR_COMMAND = frozenset(("EHLO", "HELO", "LHLO", "STARTTLS", "X-ANONYMOUSTLS", "NOOP", "RSET", "HELP", "QUIT", "CONNECT", "END", "?"))
 _LOOSE_WORD = re.compile(rb"(?:MAIL(?=[ \t]*FROM)|RCPT(?=[ \t]*TO)|[A-Z0-9-]+(?=[ \t]))", re.IGNORECASE)
-
 
 # which command may stand behind which, for captures without a server; a lone dot ends content
 _AFTER_MAIL = frozenset((b"MAIL", b"RSET", b"QUIT", b"NOOP"))
@@ -26,6 +25,7 @@ _FOLLOWERS = {
     b"RCPT": frozenset((b"RCPT", b"DATA", b"BDAT")), b"RSET": frozenset((b"MAIL", b"QUIT")), b"AUTH": frozenset((b"MAIL", b"QUIT")),
     b".": _AFTER_MAIL,
 }
+_BARE_AUTH = re.compile(rb"AUTH \S+\s*\Z", re.IGNORECASE)
 
 
 class SmtpCommands(MailContent):
@@ -37,6 +37,7 @@ class SmtpCommands(MailContent):
     _cut_reply: Callable[[], None]
     _candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
     _exchange: Exchange | None = None  # the login that is going on
+    _n_recipients = 0
     _prompted = False  # the server asked for a token that did not come yet
     _hello: str | None = None  # EHLO, HELO or LHLO while it is not answered
 
@@ -141,7 +142,8 @@ class SmtpCommands(MailContent):
         if start:
             if message is None and self._client_damaged:
                 message = self.new_message(at)
-            if message is not None and len(message.rcpt_to) < MAX_RECIPIENTS:
+            if message is not None and self._n_recipients < MAX_RECIPIENTS:
+                self._n_recipients += 1
                 address = read_path(line, start)[0]
                 message.rcpt_to.append(address)
                 extra = (message, address)
@@ -248,7 +250,7 @@ class SmtpCommands(MailContent):
                 self._forget_pending()
                 self._command(line, at)
         elif candidate is not None and (
-                strict and line[:4].upper() in _FOLLOWERS.get(candidate[0][:4].upper(), ()) or candidate[0][:4].upper() == b"AUTH" and line and decode_base64(line) is not None):
+                strict and line[:4].upper() in _FOLLOWERS.get(candidate[0][:4].upper(), ()) or not strict and _BARE_AUTH.match(candidate[0]) and line and decode_base64(line) is not None):
             self._state = COMMAND
             if candidate[0] != b".":
                 self._command(*candidate)

@@ -103,6 +103,7 @@ class MailContent(LineParser):
         start, n = pos, len(data)
         reader = self._reader
         if reader is None:
+            self._ahead_at = at
             if data[pos] == 46:
                 head = data[pos:pos + 3]
                 if head == b".\r\n":

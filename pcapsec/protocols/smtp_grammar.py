@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 MAX_CACHED_LISTS = 2048  # EHLO replies repeat: a network has few servers and many conversations
 MAX_CACHED_LIST_BYTES = 2048
+MAX_ADDRESS_BYTES = 512  # RFC 5321 §4.5.3.1.3 says 256
 
 # IANA "SMTP Service Extensions" as of 2024, and vendors' keywords seen in public logs; only these are never taken for a masked word
 KNOWN_KEYWORDS = frozenset(
@@ -126,6 +127,7 @@ def read_path(line: bytes, start: int = 0) -> tuple[str, bytes]:
 
 
 def _address(text: bytes) -> str:
+    text = text[:MAX_ADDRESS_BYTES]
     try:
         return text.decode()
     except UnicodeDecodeError:

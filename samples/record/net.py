@@ -23,6 +23,7 @@ SERVER, CLIENT, SERVER6, CLIENT6 = "10.7.0.1", "10.7.0.2", "fd00:7::1", "fd00:7:
 STRICT, BARE = "10.7.0.11", "10.7.0.12"  # the same programs, set up with TLS required and without TLS
 VXLAN_SERVER, VXLAN_CLIENT = "10.8.0.1", "10.8.0.2"
 DIRECT = "10.7.1.1"  # the server on a link of its own, where its checksum and segmentation offload stay on as on a real host
+SIDES = ("client", "switch", "server", "probe")
 MTU = 1500
 SIOCETHTOOL = 0x8946
 OFFLOADS = (0x17, 0x1F, 0x24, 0x2C, 0x15)  # ETHTOOL_STXCSUM, STSO, SGSO, SGRO, SRXCSUM
@@ -72,7 +73,16 @@ class Lab:
         if os.geteuid():
             raise RecordingError("network namespaces need root; try again with sudo")
         need("ip", "tcpdump", "openssl")
-        for side in ("client", "switch", "server", "probe"):
+        try:
+            self.build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def build(self) -> None:
+        """Namespaces, links, addresses."""
+        for side in SIDES:
             run("ip", "netns", "add", self.space(side))
             self.ip(side, "link", "set", "lo", "up")
         self.link("client", "eth0", "switch", "to-client")
@@ -84,12 +94,11 @@ class Lab:
         for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{SERVER6}/64")), ("client", (f"{CLIENT}/24", f"{CLIENT6}/64"))):
             for address in addresses:
                 self.ip(side, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
-        return self
 
     def __exit__(self, *_) -> None:
         for process in reversed(self.processes):
             stop(process)
-        for side in ("client", "switch", "server", "probe"):
+        for side in SIDES:
             for pid in subprocess.run(["ip", "netns", "pids", self.space(side)], capture_output=True, text=True).stdout.split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)  # children of the servers above: nothing else lives in these namespaces

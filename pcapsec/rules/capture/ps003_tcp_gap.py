@@ -14,6 +14,7 @@ Evidence
 Not a finding when
     - the missing bytes were never acknowledged, or came later: normal loss and retransmission;
     - the hole is a keep-alive probe;
+    - the capture holds the frames and cut them short: then PS004 says it, and the remedy is another;
     - a whole side is missing (PS001).
 
 References
@@ -36,7 +37,9 @@ RULE = Rule(
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if not session.n_gaps:
         return PASS
-    missing = session.gap_bytes_client + session.gap_bytes_server
+    missing = session.gap_bytes_client + session.gap_bytes_server - session.truncated_bytes
+    if missing <= 0:
+        return PASS
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
         title=f"{missing} bytes are missing in a connection to {session.server_ip} port {session.server_port}",
