@@ -244,7 +244,7 @@ class Capture:
     """One input as it was read."""
 
     name: str
-    format: str = "pcap"  # pcap, pcapng
+    format: str = "pcap"  # pcap, pcapng, snoop, netmon
     compression: str | None = None  # gzip, zstd, lz4, bzip2
     link_types: tuple[int, ...] = ()
     snap_length: int | None = None  # smallest declared; None: none declared

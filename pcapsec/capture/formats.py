@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import CaptureError
 from ..kernels import walk
+from . import legacy
 
 ENOUGH_HEAD = 24  # bytes that every format can be told by; a pcap head is that long
 
@@ -25,9 +26,6 @@ _LONG_FRAME_LINKS = (189, 220, 231, 249, 279)  # USB, D-Bus, EBHSCR: Wireshark l
 _EDITCAP = "convert it with: editcap -F pcapng FILE NEW.pcapng"
 _UNPACK = "unpack it and give the capture inside"
 _ELSEWHERE = (
-    (b"snoop\0\0\0", "a snoop capture (Solaris)", _EDITCAP),
-    (b"GMBU", "a Microsoft Network Monitor 2 capture", _EDITCAP),
-    (b"RTSS", "a Microsoft Network Monitor 1 capture", _EDITCAP),
     (b"TRSNIFF data    \x1a", "a Sniffer capture", _EDITCAP),
     (b"XCP\0", "a NetXRay or Windows Sniffer capture", _EDITCAP),
     (b"\x7fver", "an OmniPeek capture", _EDITCAP),
@@ -62,12 +60,12 @@ def compression_of(head: bytes) -> str | None:
 
 
 def format_of(head: bytes) -> str | None:
-    """"pcap", "pcapng", or None when the bytes begin neither."""
+    """"pcap", "pcapng", "snoop", "netmon", or None when the bytes begin none of them."""
     if head[:4] == b"\x0a\x0d\x0d\x0a":
         return "pcapng" if head[8:12] in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a") else None
     if len(head) >= 4 and (int.from_bytes(head[:4], "big") in _PCAP_MAGICS or int.from_bytes(head[:4], "little") in _PCAP_MAGICS):
         return "pcap"
-    return None
+    return legacy.format_of(head)
 
 
 def looks_like(head: bytes) -> tuple[str, str]:
@@ -126,9 +124,12 @@ def start_of_capture(name: str, head: bytes, unpacked_from: str | None) -> tuple
         again = compression_of(head)
         if again:
             found, hint = f"{again} data", "it was packed twice; unpack it once"
-        raise CaptureError(name, 0, "a pcap or pcapng capture", found + inside, hint)
+        raise CaptureError(name, 0, "a pcap, pcapng, snoop or Network Monitor capture", found + inside, hint)
     state = np.zeros(walk.STATE_COLUMNS, np.int64)
     if form == "pcapng":
+        return form, state
+    if form != "pcap":
+        legacy.start(name, form, head, state)
         return form, state
     if len(head) < 24:
         raise CaptureError(name, len(head), "a pcap head of 24 bytes", f"the end of the file after {len(head)}", "the file was cut off")

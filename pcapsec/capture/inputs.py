@@ -31,7 +31,7 @@ class Input:
     file: Any = None  # binary file object; None for a path
     size: int | None = None  # bytes on disk; None: not known before the end
     plain: bool = True  # a regular file, which can be looked at before it is read
-    format: str | None = None  # pcap, pcapng; None: not looked at
+    format: str | None = None  # pcap, pcapng, snoop, netmon; None: not looked at
     compression: str | None = None
     link_types: tuple[int, ...] = ()  # as far as the first window tells
     first_ns: int | None = None  # time of the first packet; None: no packet, none with a time, or not looked at
@@ -210,7 +210,7 @@ def look_at_end(one: Input) -> None:
     """Fill in the latest time: from the file's tail, or by walking all of it where that is not possible."""
     if one.first_ns is None:
         return
-    if one.compression is None and one.size is not None and one.size > WALKED_WHOLE_BYTES:
+    if one.format in ("pcap", "pcapng") and one.compression is None and one.size is not None and one.size > WALKED_WHOLE_BYTES:
         one.last_ns = _newest_in_tail(one)
     if one.last_ns is None or one.last_ns < one.first_ns:
         one.last_ns = _newest_of_all(one)

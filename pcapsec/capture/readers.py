@@ -33,6 +33,7 @@ class Stream:
         self.cut = False
         self.live = False
         self._regular = False
+        self._begin = 0  # where in a regular file the capture begins
         self._take = getattr(file, "readinto", None)
         try:
             descriptor = file.fileno()
@@ -57,9 +58,9 @@ class Stream:
     def sniff(self) -> bytes:
         """The first SNIFF_BYTES bytes, fewer only when there are no more; the next reads give them again."""
         if self._regular and getattr(self._file, "seekable", bool)():
-            begin = self._file.tell()
+            self._begin = self._file.tell()
             head = self._read(SNIFF_BYTES)
-            self._file.seek(begin)
+            self._file.seek(self._begin)
             self.position = 0
             return head
         while len(self._ahead) < SNIFF_BYTES:
@@ -102,6 +103,27 @@ class Stream:
             data, self._ahead = self._ahead[:n], self._ahead[n:]
             return data
         return self._read(n)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes there are to read here and there with `read_at`; None: it can only be read from front to back."""
+        if not self._regular or not getattr(self._file, "seekable", bool)():
+            return None
+        return max(0, os.fstat(self._file.fileno()).st_size - self._begin)
+
+    def read_at(self, at: int, n: int) -> memoryview:
+        """At most n bytes from a place on, fewer at the end; only where `size` is known."""
+        buffer = memoryview(bytearray(max(0, min(n, (self.size or 0) - at))))
+        filled, furthest = 0, self.position
+        if buffer:
+            self._file.seek(self._begin + at)
+        while filled < len(buffer):
+            got = self.readinto(buffer[filled:])
+            if not got:
+                break
+            filled += got
+        self.position = max(furthest, at + filled)
+        return buffer[:filled]
 
     def _read(self, n: int) -> bytes:
         buffer = bytearray(n)

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import CaptureError
 from ..kernels import walk, walk_ng
 from ..records import Capture
-from . import formats, readers
+from . import formats, legacy, readers
 
 WINDOW_BYTES = 1 << 22  # stays in the processor's cache between reading, walking and decoding: 1-8 MiB are equal, 32 MiB take 2.5 times as long
 ROWS = 1 << 16  # in 4 MiB, frames of 60 bytes and more fit; shorter ones come in several batches
@@ -49,6 +49,7 @@ class Walk:
         self._ended = False
         self._links: list[int] = []
         self._n_heads = 0
+        self._table: legacy.FrameTable | None = None
 
     @property
     def bytes_done(self) -> int:
@@ -63,13 +64,17 @@ class Walk:
         """
         self._begin()
         buffers, state = self._buffers, self.state
-        pcap = self.capture.format == "pcap"
+        form = self.capture.format
         while True:
             final = 1 if self._ended else 0
-            if pcap:
+            if form == "pcap":
                 n = walk.walk_pcap(buffers.data, self._filled, final, state, buffers.frames)
-            else:
+            elif form == "pcapng":
                 n = walk_ng.walk_pcapng(buffers.data, self._filled, final, state, buffers.interfaces, buffers.frames)
+            elif form == legacy.SNOOP:
+                n = legacy.walk_snoop(buffers.data, self._filled, final, state, buffers.frames)
+            else:
+                n = self._table.walk(buffers, state)
             self._tell()
             if n:
                 if self.first_packet_ns is None and state[walk.N_TIMED]:
@@ -100,8 +105,29 @@ class Walk:
             if self._reader.broken:
                 error = CaptureError(self.capture.name, self._reader.position, "a capture", self._reader.broken, "copy or unpack the file again")
             raise error from None
-        if self.capture.format == "pcap":
+        if self.capture.format == legacy.NETMON:
+            self._hold()
+        elif self.capture.format != "pcapng" and self.state[walk.LINK] != walk.NO_LINK:
             self._links.append(int(self.state[walk.LINK]))
+
+    def _hold(self) -> None:
+        """Network Monitor's table of frames stands behind them: read here and there if the file allows it, else take the whole stream."""
+        name, reader = self.capture.name, self._reader
+        if getattr(reader, "size", None) is not None:
+            places = reader
+        else:
+            held = bytearray(memoryview(self._buffers.data)[: self._filled])
+            while not self._ended:
+                if len(held) > legacy.MAX_HELD_BYTES:
+                    limit = f"a Network Monitor capture of at most {legacy.MAX_HELD_BYTES >> 20} MiB in a pipe or packed"
+                    raise CaptureError(name, None, limit, "a longer one", "its table of frames stands at the end: give it as a plain file")
+                self._filled = 0
+                self._fill()
+                held += memoryview(self._buffers.data)[: self._filled]
+            places = legacy.Held(held)
+        self._filled, self._ended = 0, True
+        self._table = legacy.FrameTable(name, places)
+        self._links = self._table.links
 
     def _head_inside(self) -> None:
         """Another pcap's head stands where a record should: from here on its rules hold."""
@@ -169,10 +195,10 @@ class Walk:
         capture.skipped_bytes = int(state[walk.SKIPPED])
         capture.time_backsteps = int(state[walk.BACKSTEPS])
         capture.snap_length = int(state[walk.SNAP_LENGTH]) or None
-        if capture.format == "pcap":
+        if capture.format == "pcapng":
+            capture.link_types = tuple(int(link) for link in state[walk.LINKS : walk.LINKS + state[walk.N_LINKS]])
+        else:
             capture.link_types = tuple(self._links)
-            return
-        capture.link_types = tuple(int(link) for link in state[walk.LINKS : walk.LINKS + state[walk.N_LINKS]])
         if state[walk.HAS_DROPPED]:
             capture.dropped = int(state[walk.DROPPED])
         elif state[walk.HAS_DROP_OPTIONS]:
@@ -196,6 +222,12 @@ class Walk:
             capture.notes.append(f"{int(state[walk.NO_INTERFACE])} packets of interfaces that the capture does not describe")
         if self._n_heads:
             capture.notes.append(f"{self._n_heads} further pcap heads inside: files joined one after the other")
+        if self._table is not None:
+            notes, whole = self._table.finish()
+            capture.notes += notes
+            capture.complete = capture.complete and whole
+        elif capture.format == legacy.SNOOP and not self._links:
+            capture.notes.append("packets of a datalink type that cannot be decoded")
         if reader.broken:
             capture.complete = False
             capture.notes.append(reader.broken)

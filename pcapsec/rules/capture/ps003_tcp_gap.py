@@ -38,7 +38,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if not session.n_gaps:
         return PASS
     missing = session.gap_bytes_client + session.gap_bytes_server - session.truncated_bytes
-    if missing <= 0:
+    if session.truncated_bytes and missing <= 0:
         return PASS
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
