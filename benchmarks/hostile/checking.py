@@ -18,6 +18,7 @@ from pcapsec.tables import schema
 from pcapsec.tables.rows import Rows
 
 FINGERPRINTS = Fingerprints(b"0123456789abcdef0123456789abcdef")
+POLICY = Policy.parse(b"version: 1\ninternal_networks: [192.0.2.0/24]\nlocal_domains: [example.org]\n")
 FULL_EVERY = 16  # runs between two that also make DataFrames, JSON lines and the terminal's summary
 
 
@@ -140,7 +141,7 @@ def _other_shapes(outcome: Any, sink: _Sink) -> str | None:
 
 def examine_bytes(data: bytes, number: int, folder: Path, seconds: float, other: bytes | None = None) -> tuple[str | None, int]:
     """Bytes as one of the inputs that users have: a stream, a file, or a file among several."""
-    policy = Policy(internal_networks=["192.0.2.0/24"], local_domains=["example.org"]) if number % 3 == 0 else None
+    policy = POLICY if number % 3 == 0 else None
     full = number % FULL_EVERY == 0
     if number % 4:
         return examine([io.BytesIO(data)], seconds, full, policy)

@@ -34,6 +34,9 @@ def _ntlm(kind: int, *fields: bytes) -> str:
 
 _WIDE = "alice".encode("utf-16-le")
 _PAIRS = b"\x02\0\x06\0C\0R\0P\0\x04\0\x06\0a\0.\0b\0\x07\0\x08\0" + bytes(8) + bytes(4)
+_TARGET = b"C\0R\0"
+_NT_RESPONSE = bytes(16) + b"\x01\x01" + bytes(26) + _PAIRS
+_DOMAIN, _WORKSTATION = "CO".encode("utf-16-le"), "PC".encode("utf-16-le")
 _HELLO = (b"\x16\x03\x01\x00\x71\x01\x00\x00\x6d\x03\x03" + bytes(32) + b"\x00\x00\x06\x13\x01\xc0\x2f\x00\xff\x01\x00\x00\x3e" + b"\x00\x00\x00\x0c\x00\x0a\x00\x00\x07mail.ex"
           + b"\x00\x2b\x00\x05\x04\x03\x04\x03\x03" + b"\x00\x10\x00\x07\x00\x05\x04imap" + b"\x00\x15\x00\x12" + bytes(18))
 _ANSWER = b"\x16\x03\x03\x00\x2e\x02\x00\x00\x2a\x03\x03" + bytes(32) + b"\x00\x13\x01\x00\x00\x02\x00\x2b\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x10" + bytes(16)
@@ -133,8 +136,8 @@ S: 235 ok
 C: AUTH NTLM
 S: 334
 C: {_ntlm(1, b"CORP", b"PC1")}
-S: 334 {_ntlm(2, b"C\0R\0", _PAIRS)}
-C: {_ntlm(3, bytes(24), bytes(16) + b"\x01\x01" + bytes(26) + _PAIRS, b"C\0O\0", _WIDE, b"P\0C\0", b"")}
+S: 334 {_ntlm(2, _TARGET, _PAIRS)}
+C: {_ntlm(3, bytes(24), _NT_RESPONSE, _DOMAIN, _WIDE, _WORKSTATION, b"")}
 S: 235 ok
 C: AUTH GSSAPI {_packed(bytes.fromhex("60820123060b2a864886f71201020201000ea082") + bytes(60) + b"krbtgt" + bytes(20))}
 S: 334
@@ -203,8 +206,8 @@ S: a4 OK [CAPABILITY IMAP4rev1] in
 C: a5 AUTHENTICATE NTLM
 S: +
 C: {_ntlm(1, b"CORP", b"PC1")}
-S: + {_ntlm(2, b"C\0R\0", _PAIRS)}
-C: {_ntlm(3, bytes(24), bytes(24), b"C\0O\0", _WIDE, b"P\0C\0", b"")}
+S: + {_ntlm(2, _TARGET, _PAIRS)}
+C: {_ntlm(3, bytes(24), bytes(24), _DOMAIN, _WIDE, _WORKSTATION, b"")}
 S: a5 OK
 C: a6 SELECT INBOX
 S: * 3 EXISTS
