@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from typing import Collection
 
 
 class Secret:
@@ -40,6 +41,10 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._value)
+
+    def is_among(self, values: Collection[bytes]) -> bool:
+        """Whether the secret is one of some known values."""
+        return self._value in values
 
     def length_bucket(self) -> str:
         """The length as `0`, `1-7`, `8-11` or `12+`: the exact one would help a guesser."""

@@ -1,25 +1,34 @@
 """One run over hostile bytes, and what must hold of it: whatever comes in, no exception but ours, no fault, no hang, and tables that are well formed."""
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
+import importlib
 import io
 import json
 import signal
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from pcapsec import pipeline
 from pcapsec.errors import CaptureError
+from pcapsec.kernels import tables
 from pcapsec.report.summary import Summary
 from pcapsec.rules import Policy, all_rules
 from pcapsec.secret import Fingerprints
+from pcapsec.streams import engine
 from pcapsec.tables import schema
 from pcapsec.tables.rows import Rows
 
+pipeline_run = importlib.import_module("pcapsec.pipeline.run")  # the package's attribute of that name is the function
 FINGERPRINTS = Fingerprints(b"0123456789abcdef0123456789abcdef")
 POLICY = Policy.parse(b"version: 1\ninternal_networks: [192.0.2.0/24]\nlocal_domains: [example.org]\n")
 FULL_EVERY = 16  # runs between two that also make DataFrames, JSON lines and the terminal's summary
+
+
+TIGHT_EVERY = 5  # runs between two with tables so small that they are full all the time
 
 
 class Hang(BaseException):
@@ -47,6 +56,24 @@ class _Sink:
 
 def _ring(_signal: int, _frame: Any) -> None:
     raise Hang
+
+
+@contextlib.contextmanager
+def tight() -> Iterator[None]:
+    """Tables for a handful of flows, windows of a few frames, conversations parsed in parts: what a flood does to large tables, small ones show with few frames."""
+    small = {"MAX_FLOWS": 16, "MAX_SEGMENTS": 192, "ARENA_BYTES": 1 << 17, "KEPT_LIMIT": 3000, "SWEEP_FRAMES": 20, "OUT_BYTES": 8192}
+    before = {name: getattr(engine, name) for name in small}
+    new_tables, open_source = tables.new_tables, pipeline_run.open_source
+    try:
+        for name, value in small.items():
+            setattr(engine, name, value)
+        tables.new_tables = functools.partial(new_tables, index_entries=8)
+        pipeline_run.open_source = functools.partial(open_source, window_bytes=8192, rows=16)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(engine, name, value)
+        tables.new_tables, pipeline_run.open_source = new_tables, open_source
 
 
 def examine(inputs: Any, seconds: float, full: bool, policy: Policy | None = None) -> tuple[str | None, int]:
@@ -143,6 +170,11 @@ def examine_bytes(data: bytes, number: int, folder: Path, seconds: float, other:
     """Bytes as one of the inputs that users have: a stream, a file, or a file among several."""
     policy = POLICY if number % 3 == 0 else None
     full = number % FULL_EVERY == 0
+    with tight() if number % TIGHT_EVERY == 0 else contextlib.nullcontext():
+        return _as_input(data, number, folder, seconds, other, full, policy)
+
+
+def _as_input(data: bytes, number: int, folder: Path, seconds: float, other: bytes | None, full: bool, policy: Policy | None) -> tuple[str | None, int]:
     if number % 4:
         return examine([io.BytesIO(data)], seconds, full, policy)
     path = folder / "one"

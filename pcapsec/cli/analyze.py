@@ -117,6 +117,8 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
 
         check_target(csv_file, force)
     progress = None if quiet else Progress()
+    if not quiet:
+        _say_what_takes_long()
     with tempfile.TemporaryDirectory(prefix=".pcapsec-", dir=_scratch(directory, csv_file), ignore_cleanup_errors=True) as scratch:
 
         def make_sink(worker: int) -> Sinks:
@@ -151,6 +153,16 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         if destination is not None:
             _closing_line(summary, destination.directory)
     return code
+
+
+def _say_what_takes_long() -> None:
+    """The first run compiles; nobody shall wonder for what he waits."""
+    from ..kernels.jit import FOLDER, is_compiled
+
+    if FOLDER is None:
+        click.echo("pcapsec: compiling for this processor, about 15 seconds; there is no folder that only you can write to keep it in (set XDG_CACHE_HOME)", err=True)
+    elif not is_compiled():
+        click.echo(f"pcapsec: compiling for this processor, about 15 seconds, once; kept in {FOLDER}", err=True)
 
 
 def _key(path: str | None) -> bytes | None:

@@ -16,6 +16,7 @@ _MASK32 = 0xFFFFFFFF
 PATIENCE = 24  # segments of the flow that may pass before an acknowledged hole is a gap
 PATIENCE_UNACKED = 2048  # the same when nobody acknowledged the missing bytes: a retransmission may still come
 PATIENCE_NS = 2_000_000_000  # or this much time
+WIDE_BYTES = 1 << 22  # with an output of this size, what blocks all segments of a call is given up; with a smaller one nothing comes, and the caller offers them a larger one
 MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
 
 # kinds of turn
@@ -221,6 +222,24 @@ def _hole_is_acknowledged(segments, rows, work, acked0, acked1):
 
 
 @part
+def _counts_no_syn(segments, rows, n, side, base):
+    """Whether a side's data begins on its SYN's own number, as captures made by programs have it that forget that a SYN takes one (RFC 9293 §3.4).
+
+    One byte there is a keep-alive; and where any segment begins behind the SYN, that one is right.
+    """
+    found = False
+    for i in range(n):
+        row = rows[i]
+        if segments[row, S_FLOW] == side:
+            ahead = _distance((segments[row, S_SEQ] >> 32) & _MASK32, base)
+            if ahead == 0:
+                return False
+            if ahead == -1 and (segments[row, S_LENGTH] >> 32) > 1:
+                found = True
+    return found
+
+
+@part
 def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, out_marks, out_result, work):
     """Assemble one flow; True when it keeps segments that did not fit into this call."""
     flows, segments = t.flows, t.segments
@@ -262,6 +281,10 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     based1 = state & (ISN_B | BASED_B)
     work[_NEXT0] = (base >> 32) & _MASK32 if based0 else max(low0, 0)
     work[_NEXT1] = base & _MASK32 if based1 else max(low1, 0)
+    if seen0 and state & (ISN_A | BASED_A) == ISN_A and _distance(low0, work[_NEXT0]) == -1 and _counts_no_syn(segments, rows, n, 0, work[_NEXT0]):
+        work[_NEXT0] = low0
+    if seen1 and state & (ISN_B | BASED_B) == ISN_B and _distance(low1, work[_NEXT1]) == -1 and _counts_no_syn(segments, rows, n, 1, work[_NEXT1]):
+        work[_NEXT1] = low1
     work[_KNOWN0] = 1 if seen0 or state & BASED_A or state & ISN_A and state & SEEN_A and flows[entry, BYTES_A] >> 24 else 0
     work[_KNOWN1] = 1 if seen1 or state & BASED_B or state & ISN_B and state & SEEN_B and flows[entry, BYTES_B] >> 24 else 0
     work[_HEAD0] = work[_HEAD1] = work[_TAIL0] = work[_TAIL1] = -1
@@ -294,18 +317,6 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     for i in range(n):
         row = rows[i]
         side = segments[row, S_FLOW]
-        marks = segments[row, S_INFO] >> 40
-        if marks & MARK_DUPLICATE:
-            out_result[R_DUPLICATES] += 1
-        else:
-            cut = (segments[row, S_LENGTH] & _MASK32) - (segments[row, S_LENGTH] >> 32)
-            if cut > 0:
-                out_result[R_TRUNCATED] += 1
-                out_result[R_TRUNCATED_BYTES] += cut
-            if marks & MARK_CHECKED:
-                out_result[R_CHECKED_A + side] += 1
-                if marks & MARK_BAD_CHECKSUM:
-                    out_result[R_BAD_A + side] += 1
         out_result[R_MAX_IP] = max(out_result[R_MAX_IP], (segments[row, S_INFO] >> 16) & 0xFFFF)
         sequence = (segments[row, S_SEQ] >> 32) & _MASK32
         place = work[_TAIL0 + side]
@@ -335,6 +346,8 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 break
             _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
             stuck = 0
+    while more and work[_PENDING] == n > 0 and len(out_bytes) >= WIDE_BYTES:  # a full call of segments waits for bytes in front of them: they are lost, for memory is not endless
+        _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
     if final:
         while work[_PENDING] > 0:
             _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
@@ -356,8 +369,21 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     kept = flows[entry, KEPT]
     for i in range(n):
         row = rows[i]
-        if gone[i]:
-            kept -= ((segments[row, S_LENGTH] >> 32) << 32) + 1
+        if gone[i]:  # counted when it is handed on, for what stays comes again
+            captured = segments[row, S_LENGTH] >> 32
+            kept -= (captured << 32) + 1
+            marks = segments[row, S_INFO] >> 40
+            if marks & MARK_DUPLICATE:
+                out_result[R_DUPLICATES] += 1
+            else:
+                cut = (segments[row, S_LENGTH] & _MASK32) - captured
+                if cut > 0:
+                    out_result[R_TRUNCATED] += 1
+                    out_result[R_TRUNCATED_BYTES] += cut
+                if marks & MARK_CHECKED:
+                    out_result[R_CHECKED_A + segments[row, S_FLOW]] += 1
+                    if marks & MARK_BAD_CHECKSUM:
+                        out_result[R_BAD_A + segments[row, S_FLOW]] += 1
             release_segment(segments, t.blocks, t.scalars, row)
             continue
         if tail:
@@ -404,7 +430,8 @@ def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_tu
         out_bytes uint8[:]           both sides' bytes of each flow, each side in one piece
         out_turns int64[:, N_TURN], out_marks int64[:, N_MARK], out_results int64[:, N_RESULT]   written, see above
         work int64[N_WORK]           scratch; work[22] and work[23] are the numbers of turns and marks afterwards
-    Returns: row of `ready` to go on at. A flow with R_MORE set did not fit and is offered again by the caller.
+    Returns: row of `ready` to go on at. A flow with R_MORE set did not fit and is offered again by the caller, with WIDE_BYTES of output, else it may be
+    that nothing moves.
     """
     work[_TURNS] = work[_MARKS] = work[_PLACE0] = 0
     n_results = 0

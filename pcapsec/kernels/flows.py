@@ -124,18 +124,41 @@ def release_segment(segments, blocks, scalars, row):
 
 @part
 def _allocate(blocks, scalars, n_blocks, arena_bytes):
-    """Arena offset of n_blocks contiguous blocks, -1 when the arena is full."""
+    """(arena offset, blocks) of n_blocks contiguous blocks, or of fewer where no stretch is that long any more; -1 when the arena is full.
+
+    Freed stretches are not joined again, so after many short ones there may be none for a long payload although most of the arena is free.
+    """
     head = scalars[ARENA_FREE + n_blocks]
-    scalars[LIVE_BYTES] += n_blocks * BLOCK
     if head:
         scalars[ARENA_FREE + n_blocks] = blocks[(head - 1) >> 3]
-        return head - 1
+        scalars[LIVE_BYTES] += n_blocks * BLOCK
+        return head - 1, n_blocks
     at = scalars[ARENA_TOP]
-    if at + n_blocks * BLOCK > arena_bytes:
-        scalars[LIVE_BYTES] -= n_blocks * BLOCK
-        return -1
-    scalars[ARENA_TOP] = at + n_blocks * BLOCK
-    return at
+    if at + n_blocks * BLOCK <= arena_bytes:
+        scalars[ARENA_TOP] = at + n_blocks * BLOCK
+        scalars[LIVE_BYTES] += n_blocks * BLOCK
+        return at, n_blocks
+    for size in range(n_blocks + 1, MAX_BLOCKS + 1):
+        head = scalars[ARENA_FREE + size]
+        if head:  # the rest of a longer stretch goes to its own list
+            scalars[ARENA_FREE + size] = blocks[(head - 1) >> 3]
+            rest = head - 1 + n_blocks * BLOCK
+            blocks[rest >> 3] = scalars[ARENA_FREE + size - n_blocks]
+            scalars[ARENA_FREE + size - n_blocks] = rest + 1
+            scalars[LIVE_BYTES] += n_blocks * BLOCK
+            return head - 1, n_blocks
+    size = (arena_bytes - at) // BLOCK
+    if size > 0:
+        scalars[ARENA_TOP] = at + size * BLOCK
+        scalars[LIVE_BYTES] += size * BLOCK
+        return at, size
+    for size in range(n_blocks - 1, 0, -1):
+        head = scalars[ARENA_FREE + size]
+        if head:
+            scalars[ARENA_FREE + size] = blocks[(head - 1) >> 3]
+            scalars[LIVE_BYTES] += size * BLOCK
+            return head - 1, size
+    return -1, 0
 
 
 @part
@@ -145,12 +168,15 @@ def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
     length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
     info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
     while True:
+        if scalars[N_LIVE] >= len(segments):
+            return SEGMENTS_FULL
         part_length = min(length, MAX_BLOCKS * BLOCK)
         place = 0
         if part_length > 0:
-            place = _allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
+            place, n_blocks = _allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
             if place < 0:
                 return ARENA_FULL
+            part_length = min(part_length, n_blocks * BLOCK)
             copy(t.arena, place, data, at, part_length)
         row = scalars[SEGMENT_FREE] - 1
         if row >= 0:
@@ -216,6 +242,19 @@ def _classify(data, t, entry, side, sequence, port_kind):
 
 
 @part
+def _way(table, key_hash):
+    """(row that holds a hash or -1, row to write it to) in a table of sets of WAYS: an empty row, else the oldest. Column 0 is the hash, column 1 the time."""
+    first = (key_hash & (len(table) // WAYS - 1)) * WAYS
+    victim = first
+    for row in range(first, first + WAYS):
+        if table[row, 0] == key_hash:
+            return row, row
+        if table[victim, 0] != 0 and (table[row, 0] == 0 or table[row, 1] < table[victim, 1]):
+            victim = row
+    return -1, victim
+
+
+@part
 def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     """A flow entry for a first payload, with what a remembered SYN tells; -1 when the table is full."""
     flows, scalars, syns = t.flows, t.scalars, t.syns
@@ -235,8 +274,8 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     state = UNDECIDED | (t.packet[WRAPPED] << WRAP_SHIFT) | (t.packet[VLAN] << VLAN_SHIFT)
     first_ns, first_frame = ts_ns, frame
     base = 0
-    row = key_hash & (SYN_ENTRIES - 1)
-    if syns[row, 0] == key_hash and ts_ns - syns[row, 1] < _SYN_FRESH_NS:
+    row, victim = _way(syns, key_hash)
+    if row >= 0 and ts_ns - syns[row, 1] < _SYN_FRESH_NS:
         who = syns[row, 3] & 15
         mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
         known = who & (10 if side else 5)
@@ -249,7 +288,7 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
                 state |= ISN_B | SEEN_B
             base = ((((syns[row, 2] >> 32) + 1) & _MASK32) << 32) | (((syns[row, 2] & _MASK32) + 1) & _MASK32)
             syns[row, 0] = 0
-    elif syns[row, 0] != 0:
+    elif syns[victim, 0] != 0:
         state |= OVERWRITTEN
         scalars[C_UNKNOWN_STARTS] += 1
     flows[entry, STATE] = state
@@ -272,13 +311,13 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
 def _remember_syn(t, key_hash, side, ts_ns, frame):
     """Write a SYN or SYN/ACK to the direct-mapped table."""
     packet, syns = t.packet, t.syns
-    row = key_hash & (SYN_ENTRIES - 1)
+    known_row, row = _way(syns, key_hash)
     answer = packet[FLAGS] & ACK_FLAG
     sequence = packet[SEQ]
-    stored = syns[row, 2] if syns[row, 0] == key_hash else 0
+    stored = syns[row, 2] if known_row >= 0 else 0
     mine = (stored & _MASK32) if side else (stored >> 32) & _MASK32
     known = syns[row, 3] & (10 if side else 5)
-    if syns[row, 0] != key_hash or known and mine != sequence or ts_ns - syns[row, 1] > _SYN_FRESH_NS:
+    if known_row < 0 or known and mine != sequence or ts_ns - syns[row, 1] > _SYN_FRESH_NS:
         syns[row, 0] = key_hash
         syns[row, 1] = ts_ns
         syns[row, 2] = 0
@@ -301,9 +340,11 @@ def _remember_syn(t, key_hash, side, ts_ns, frame):
 def _remember_answer(t, key_hash, side):
     """The last step of a handshake tells the other side's initial sequence number where its SYN/ACK was not seen."""
     packet, syns = t.packet, t.syns
-    row = key_hash & (SYN_ENTRIES - 1)
+    row, _victim = _way(syns, key_hash)
+    if row < 0:
+        return
     who = syns[row, 3]
-    if syns[row, 0] != key_hash or who & (10 if not side else 5) or not who & (10 if side else 5) or who & 16 or packet[FLAGS] != ACK_FLAG:
+    if who & (10 if not side else 5) or not who & (10 if side else 5) or who & 16 or packet[FLAGS] != ACK_FLAG:
         return
     mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
     if packet[SEQ] != (mine + 1) & _MASK32:
@@ -360,8 +401,8 @@ def _segment(data, t, ts_ns, frame):
     flags, length, wire, sequence = packet[FLAGS], packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[SEQ]
 
     print_hash = _mix(key_hash ^ ((sequence << 32) | packet[ACK])) ^ _mix((packet[IP_ID] << 48) ^ (packet[TCP_CHECKSUM] << 32) ^ (flags << 20) ^ wire ^ (side << 62))
-    seen_row = print_hash & (SEEN_ENTRIES - 1)
-    duplicate = t.seen[seen_row, 0] == print_hash and -DUPLICATE_WINDOW_NS <= ts_ns - t.seen[seen_row, 1] <= DUPLICATE_WINDOW_NS \
+    known_row, seen_row = _way(t.seen, print_hash)
+    duplicate = known_row >= 0 and -DUPLICATE_WINDOW_NS <= ts_ns - t.seen[seen_row, 1] <= DUPLICATE_WINDOW_NS \
         and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
 
     entry = _find(flows, t.index, key_hash, a0, a1, b0, b1, ports)

@@ -45,15 +45,19 @@ def _move(_typing, target, to, source, at, length):
     return types.none(target, to, source, at, length), generate
 
 
-if config.DISABLE_JIT or config.BOUNDSCHECK:
+if config.DISABLE_JIT or config.BOUNDSCHECK:  # numba's own check takes a negative place for one counted from the end, which the loads below do not
     @part
     def u16(data, at):
         """16 bits at data[at], as int64."""
+        if at < 0:
+            raise IndexError("load before the array")
         return (int64(data[at]) << 8) | int64(data[at + 1])
 
     @part
     def u32(data, at):
         """32 bits at data[at], as int64."""
+        if at < 0:
+            raise IndexError("load before the array")
         return (int64(data[at]) << 24) | (int64(data[at + 1]) << 16) | (int64(data[at + 2]) << 8) | int64(data[at + 3])
 
     @part
@@ -63,9 +67,12 @@ if config.DISABLE_JIT or config.BOUNDSCHECK:
         if high & 0x80000000:
             high -= 0x100000000
         return (high << 32) | u32(data, at + 4)
+
     @part
     def copy(target, to, source, at, length):
         """target[to:to + length] = source[at:at + length]; both are there, and they do not overlap."""
+        if length > 0 and (to < 0 or at < 0):
+            raise IndexError("copy before an array")
         for i in range(length):
             target[to + i] = source[at + i]
 else:

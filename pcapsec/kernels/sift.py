@@ -15,14 +15,14 @@ MORE, MAIL, TLS, TUNNEL, HTTP, OTHER = 0, 1, 2, 3, 4, 5
 
 
 def _codes(words: str) -> numpy.ndarray:
-    return numpy.array([int.from_bytes(word.encode(), "big") for word in words.split()], dtype=numpy.int64)
+    return numpy.array([int.from_bytes(word.encode().ljust(4), "big") for word in words.split()], dtype=numpy.int64)
 
 
 # first four letters, upper case
 _VERBS = _codes("EHLO HELO LHLO MAIL RCPT DATA AUTH STAR QUIT NOOP RSET VRFY EXPN XCLI XFOR BDAT X-EX X-AN USER PASS CAPA STLS APOP STAT LIST UIDL RETR "
-                "TOP  DELE MODE GROU ARTI HEAD BODY NEWS XOVE OVER POST IHAV CHEC TAKE DATE HELP LIST LAST NEXT SLAV COMP LANG UTF8 ETRN LOGO HAVE PUTS SETA GETS ID  NAME")
-_IMAP_VERBS = _codes("CAPA LOGI AUTH STAR NOOP LOGO SELE EXAM NAME LIST LSUB IDLE ENAB FETC STAT COMP APPE CLOS UNSE STOR SEAR COPY XLIS ID\r\n CREA SUBS")
-_HTTP_VERBS = _codes("GET  POST HEAD PUT  OPTI DELE PATC TRAC PROP SUBS SEAR MKCO RPC_ RTS_ NOTI POLL")
+                "TOP DELE MODE GROU ARTI HEAD BODY NEWS XOVE OVER POST IHAV CHEC TAKE DATE HELP LIST LAST NEXT SLAV COMP LANG UTF8 ETRN LOGO HAVE PUTS SETA GETS ID NAME")
+_IMAP_VERBS = _codes("CAPA LOGI AUTH STAR NOOP LOGO SELE EXAM NAME LIST LSUB IDLE ENAB FETC STAT COMP APPE CLOS UNSE STOR SEAR COPY XLIS CREA SUBS")
+_HTTP_VERBS = _codes("GET POST HEAD PUT OPTI DELE PATC TRAC PROP SUBS SEAR MKCO RPC_ RTS_ NOTI POLL")
 
 MAIL_PORTS = numpy.zeros(65536, dtype=numpy.uint8)  # 1: a mail line protocol is expected, 2: mail within TLS
 MAIL_PORTS[[25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025]] = 1
@@ -97,7 +97,7 @@ def sift(data, at, end, is_mail_port):
         return TUNNEL if n > 12 and data[at + 9] == 50 and data[at + 10] == 48 and data[at + 11] == 48 else HTTP
     if _listed(word, _VERBS):
         if _listed(word, _HTTP_VERBS):
-            for i in range(5, min(n, 2000)):
+            for i in range(4, min(n, 2000)):
                 byte = int64(data[at + i])
                 if byte == 10 or byte == 13:
                     break

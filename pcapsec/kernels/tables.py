@@ -49,6 +49,7 @@ MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD = 1, 
 
 # --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
 SYN_ENTRIES = 1 << 17
+WAYS = 4  # rows of a set in the two tables of what was seen lately; enough that only a flood makes them forget
 # --- one remembered frame for duplicates: int64[2]: hash, ts_ns
 SEEN_ENTRIES = 1 << 15
 DUPLICATE_WINDOW_NS = 20_000_000

@@ -42,8 +42,10 @@ class _Plan:
         self.all_of_session = self.quality_rules + self.session_rules
         self.session_judges = [rule.judge for rule in self.session_rules]
         self.message_rules = [rule for rule in mine if rule.scope == "message"]
+        self.index_of = {rule.id: index for index, rule in enumerate(self.rules)}
         self._login_rules = [rule for rule in mine if rule.scope == "login"]
         self._by_mechanism: dict[str, list[Rule]] = {}
+        self._quiet: dict[tuple, list[tuple[str, Verdict]]] = {}
 
     def login_rules(self, mechanism: str) -> list[Rule]:
         known = self._by_mechanism.get(mechanism)
@@ -52,6 +54,20 @@ class _Plan:
             if len(self._by_mechanism) < MAX_MECHANISMS:
                 self._by_mechanism[mechanism] = known
         return known
+
+
+    def quiet(self, unseen: tuple[str | None, str | None], unparsed: bool, wrapped: bool) -> list[tuple[str, Verdict]]:
+        """What the rules answer to a session where none of them finds anything to say; those about sessions are called anyway."""
+        key = unseen, unparsed, wrapped
+        known = self._quiet.get(key)
+        if known is None:
+            known = self._quiet[key] = [(rule.id, self._quiet_answer(rule, unseen, unparsed, wrapped)) for rule in self.rules]
+        return known
+
+    def _quiet_answer(self, rule: Rule, unseen: tuple[str | None, str | None], unparsed: bool, wrapped: bool) -> Verdict:
+        if rule.id in self.unparsed:
+            return not_observable("unparsed" if unparsed else unseen[CLIENT] or unseen[SERVER] or "unparsed")
+        return _quiet(rule, unseen, wrapped) if rule.id in self.applies else NOT_APPLICABLE
 
 
 class _Profile:
@@ -108,20 +124,14 @@ class Judge:
         quality: tuple[Verdict, ...] | None = None
         if not is_sound(session):
             quality = self._quality(plan, session, facts, findings)
-        outcomes: list[Verdict] = []
-        for judge in plan.session_judges:
-            try:
-                outcome = judge(session, facts, site)
-            except Exception as error:
-                outcome = self._fault(plan.session_rules[len(outcomes)], session.session_id, error)
-            if outcome.__class__ is Finding:
-                findings.append(outcome)
-                outcome = FAIL
-            outcomes.append(outcome)
+        try:
+            outcomes = [judge(session, facts, site) for judge in plan.session_judges]
+        except Exception:  # which one raised is found out by asking again, one by one
+            outcomes = self._carefully(plan.session_rules, session, facts)
+        answers = _sorted_out(outcomes, findings)
         said: tuple = ()
         if facts.logins or facts.messages:
             said = self._ask(plan, session, facts, findings)
-        answers = tuple(outcomes)
         key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, quality, answers, said
         profile = self._profiles.get(key)
         if profile is None:
@@ -172,17 +182,17 @@ class Judge:
 
     def _quality(self, plan: _Plan, session: Session, facts: Facts, findings: list[Finding]) -> tuple[Verdict, ...]:
         """Call the rules about the quality of the capture, for a session that is not sound."""
-        outcomes: list[Verdict] = []
-        for rule in plan.quality_rules:
+        return _sorted_out(self._carefully(plan.quality_rules, session, facts), findings)
+
+    def _carefully(self, rules: list[Rule], session: Session, facts: Facts) -> list[Finding | Verdict]:
+        """What each rule about the session says, or that it failed."""
+        outcomes: list[Finding | Verdict] = []
+        for rule in rules:
             try:
-                outcome = rule.judge(session, facts, self.site)
+                outcomes.append(rule.judge(session, facts, self.site))
             except Exception as error:
-                outcome = self._fault(rule, session.session_id, error)
-            if outcome.__class__ is Finding:
-                findings.append(outcome)
-                outcome = FAIL
-            outcomes.append(outcome)
-        return tuple(outcomes)
+                outcomes.append(self._fault(rule, session.session_id, error))
+        return outcomes
 
     def _ask(self, plan: _Plan, session: Session, facts: Facts, findings: list[Finding]) -> tuple[tuple[str, Verdict], ...]:
         """Call the rules about logins and messages; returns what they said other than the quiet answer."""
@@ -217,20 +227,12 @@ class Judge:
         if len(self._profiles) >= MAX_PROFILES:
             self._fold()
             self._profiles.clear()
-        answered = {rule.id: outcome for rule, outcome in zip(plan.all_of_session, outcomes)}
-        unseen = {CLIENT: session.unseen_client, SERVER: session.unseen_server}
-        unparsed = session.unparsed and "unparsed"
-        verdicts = []
-        for rule in plan.rules:
-            verdict = answered.get(rule.id) or said.get(rule.id)
-            if verdict is None:
-                if rule.id in plan.unparsed:
-                    verdict = not_observable(unparsed or session.unseen_client or session.unseen_server or "unparsed")
-                elif rule.id not in plan.applies:
-                    verdict = NOT_APPLICABLE
-                else:
-                    verdict = _quiet(rule, unseen, session.facts.sasl_wrapped)
-            verdicts.append((rule.id, verdict))
+        verdicts = plan.quiet((session.unseen_client, session.unseen_server), bool(session.unparsed), session.facts.sasl_wrapped).copy()
+        index_of = plan.index_of
+        for rule_id, verdict in said.items():
+            verdicts[index_of[rule_id]] = rule_id, verdict
+        for rule, outcome in zip(plan.all_of_session, outcomes):
+            verdicts[index_of[rule.id]] = rule.id, outcome
         profile = self._profiles[key] = _Profile(verdicts)
         return profile
 
@@ -253,21 +255,22 @@ class Judge:
         salts, involved = self._salts, []
         for finding in findings:
             rule = finding.rule
+            rule_id = rule.id
             if near is not None:
-                if near == LOOPBACK:
+                if near is LOOPBACK:
                     _modify(finding, "info", "both ends loopback")
                 elif rule.category == "cleartext":
                     _modify(finding, LOWER[finding.severity], "both ends private")
             if not finding.finding_id:
-                salt = salts.get((rule.id, finding.variant))
+                salt = salts.get((rule_id, finding.variant))
                 if salt is None:
-                    salt = self._salt(rule.id, finding.variant)
+                    salt = self._salt(rule_id, finding.variant)
                 # the session's own hash and the rule's are both spread over 64 bits; the offset is spread by an odd factor
                 finding.finding_id = "%016x" % (((seed ^ salt) + (2 * (finding.at or 0) + (finding.side or 0)) * 0x9E3779B97F4A7C15) & _MASK)
             rank = RANK[finding.severity]
             if rank > worst:
                 worst = rank
-            if rule.id in INVOLVED:
+            if rule_id in INVOLVED:
                 involved.append(finding)
         if len(involved) > 1:
             link(involved)
@@ -289,11 +292,20 @@ class Judge:
         return not_observable("rule_failed")
 
 
+def _sorted_out(outcomes: list[Any], findings: list[Finding]) -> tuple[Verdict, ...]:
+    """Put the findings among the outcomes aside; FAIL stands for each."""
+    for index, outcome in enumerate(outcomes):
+        if outcome.__class__ is Finding:
+            findings.append(outcome)
+            outcomes[index] = FAIL
+    return tuple(outcomes)
+
+
 def _matches(mechanism: str, name: str) -> bool:
     return mechanism.startswith(name[:-1]) if name.endswith("*") else mechanism == name
 
 
-def _quiet(rule: Rule, unseen: dict[int, str | None], wrapped: bool) -> Verdict:
+def _quiet(rule: Rule, unseen: tuple[str | None, str | None], wrapped: bool) -> Verdict:
     """What a rule about logins or messages answers when none of them made it fail."""
     for side in rule.needs:
         reason = unseen[side]

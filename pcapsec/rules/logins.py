@@ -66,9 +66,10 @@ def login_finding(
         if login.secret is not None:
             shown["secret_length"] = login.secret.length_bucket()
         details = login.details
-        for name in _EVIDENCE:
-            if name in details:
-                shown[name] = details[name]
+        if details:
+            for name in _EVIDENCE:
+                if name in details:
+                    shown[name] = details[name]
     if evidence:
         shown.update(evidence)
     return Finding(

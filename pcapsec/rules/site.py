@@ -1,12 +1,16 @@
 """What rules may know beyond one session: the policy, which addresses are whose, and what was said before."""
 from __future__ import annotations
 
+import socket
+from typing import Any
+
 from .policy import Policy
 
 LOOPBACK, PRIVATE, PUBLIC = "loopback", "private", "public"
 MAX_REMEMBERED = 65536  # addresses, and servers already reported; beyond it memory starts afresh, which costs a repeated line at worst
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")  # RFC 1918, 3927, 4193, 4291 §2.5.6
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 
 
 class Site:
@@ -19,32 +23,21 @@ class Site:
         self.policy = policy or Policy()
         self.now_ns = 0  # the present, for rules about timestamps; the judge sets it
         self.local_domains = frozenset(self.policy.local_domains)
-        self._scopes: dict[str, str] = {}
-        self._nearness: dict[tuple[str, str], str | None] = {}
+        self._scopes = _Scopes(self.policy.internal_networks)
         self._said: set[object] = set()
-        self._networks: tuple[tuple, tuple] | None = None
 
     def scope(self, address: str) -> str:
         """loopback, private (also the policy's internal networks) or public."""
-        known = self._scopes.get(address)
-        if known is None:
-            if len(self._scopes) >= MAX_REMEMBERED:
-                self._scopes.clear()
-            known = self._scopes[address] = self._look_up(address)
-        return known
+        return self._scopes[address]
 
     def nearness(self, client: str, server: str) -> str | None:
         """loopback or private when both ends are, else None."""
-        pair = client, server
-        try:
-            return self._nearness[pair]
-        except KeyError:
-            if len(self._nearness) >= MAX_REMEMBERED:
-                self._nearness.clear()
-            ends = {self.scope(client), self.scope(server)}
-            near = None if PUBLIC in ends else PRIVATE if PRIVATE in ends else LOOPBACK
-            self._nearness[pair] = near
-            return near
+        scopes = self._scopes
+        one = scopes[server]
+        if one is PUBLIC:  # a mail server is seen more often than its client: its scope is at hand
+            return None
+        other = scopes[client]
+        return None if other is PUBLIC else one if one is other else PRIVATE
 
     def is_local(self, domain: str) -> bool:
         """Whether the policy names a mail domain, or one above it, as one's own."""
@@ -64,18 +57,43 @@ class Site:
         self._said.add(key)
         return True
 
+
+class _Scopes(dict):
+    """`scopes[address]` is the scope of an address in text; a text that is no address counts as public."""
+
+    def __init__(self, internal: tuple[Any, ...]):
+        super().__init__()
+        self._internal = internal
+        self._by_first_byte: dict[int, list[list[tuple[int, int, str]]]] | None = None  # bytes of an address -> first byte -> (mask, network, scope)
+
+    def __missing__(self, address: str) -> str:
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        scope = self[address] = self._look_up(address.partition("%")[0])
+        return scope
+
     def _look_up(self, address: str) -> str:
+        try:
+            packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+        except (OSError, ValueError):
+            return PUBLIC
+        if packed.startswith(_MAPPED):
+            packed = packed[12:]
+        if self._by_first_byte is None:
+            self._by_first_byte = self._networks()
+        number = int.from_bytes(packed, "big")
+        for mask, network, scope in self._by_first_byte[len(packed)][packed[0]]:
+            if number & mask == network:
+                return scope
+        return PUBLIC
+
+    def _networks(self) -> dict[int, list[list[tuple[int, int, str]]]]:
         import ipaddress
 
-        if self._networks is None:
-            loopback = tuple(map(ipaddress.ip_network, _LOOPBACK))
-            self._networks = loopback, tuple(map(ipaddress.ip_network, _PRIVATE)) + tuple(self.policy.internal_networks)
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return PUBLIC
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        loopback, private = self._networks
-        if any(ip in network for network in loopback):
-            return LOOPBACK
-        return PRIVATE if any(ip in network for network in private) else PUBLIC
+        table: dict[int, list[list[tuple[int, int, str]]]] = {4: [[] for _ in range(256)], 16: [[] for _ in range(256)]}
+        known = [(ipaddress.ip_network(text), scope) for scope, texts in ((LOOPBACK, _LOOPBACK), (PRIVATE, _PRIVATE)) for text in texts]
+        for network, scope in known + [(network, PRIVATE) for network in self._internal]:
+            size = network.max_prefixlen // 8
+            for first in range(network.network_address.packed[0], network.broadcast_address.packed[0] + 1):
+                table[size][first].append((int(network.netmask), int(network.network_address), scope))
+        return table

@@ -18,8 +18,9 @@ IDLE_MAIL_NS = 7_200_000_000_000  # IMAP IDLE is renewed every 29 minutes (RFC 2
 IDLE_OTHER_NS = 300_000_000_000
 KEPT_LIMIT = 262_144  # bytes kept of one flow before it is parsed in part
 ARENA_BYTES = 128 << 20  # ceiling of all kept bytes
+ANY_AGE = -(1 << 63)  # clocks may jump back by centuries, so a flow may be younger than none
 MAX_FLOWS = 1 << 21
-MAX_SEGMENTS = 3 << 19
+MAX_SEGMENTS = 1 << 20  # of 64 bytes; beyond it the longest idle are parsed and forgotten
 OUT_BYTES = 1 << (12 + 6)
 ROWS_IN_FLOW = 8192
 MAX_READY = 4096
@@ -61,6 +62,7 @@ class Engine:
         self._scratch = (numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64),
                          numpy.zeros(ROWS_IN_FLOW, dtype=numpy.int64), numpy.zeros(ROWS_IN_FLOW, dtype=numpy.uint8))
         self._out_bytes = numpy.zeros(OUT_BYTES, dtype=numpy.uint8)
+        self._wide_bytes: numpy.ndarray | None = None
         self._out_turns = numpy.zeros((ROWS_IN_FLOW * 5, assembly.N_TURN), dtype=numpy.int64)
         self._out_marks = numpy.zeros((ROWS_IN_FLOW * 2, assembly.N_MARK), dtype=numpy.int64)
         self._out_results = numpy.zeros((MAX_READY, assembly.N_RESULT), dtype=numpy.int64)
@@ -80,18 +82,22 @@ class Engine:
         row, status = flows.scan(data, frames, 0, n_frames, frame_base, self.tables)
         while status != tables.DONE:
             yield from self._make_room(status)
+            refused = (row, status)
             row, status = flows.scan(data, frames, row, n_frames, frame_base, self.tables)
+            if (row, status) == refused and status != tables.INDEX_FULL:  # all was emptied for it and it still does not fit
+                self.scalars[tables.C_UNKEPT] += 1
+                row, status = flows.scan(data, frames, row + 1, n_frames, frame_base, self.tables)
         self._since_sweep += n_frames
         if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.LIVE_BYTES] > self._live_after_sweep + SWEEP_BYTES:
             self._since_sweep = 0
             yield from self._collect(SETTLE_NS, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
-            if self.scalars[tables.LIVE_BYTES] > ARENA_BYTES // 2:
+            if self.scalars[tables.LIVE_BYTES] > len(self.tables.arena) // 2:
                 yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT // 16)
             self._live_after_sweep = int(self.scalars[tables.LIVE_BYTES])
 
     def finish(self) -> Iterator[Batch]:
         """The capture is over: everything that is left."""
-        yield from self._collect(-(1 << 60), -(1 << 60), -(1 << 60), -(1 << 60), 0)
+        yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0)
 
     def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
         """Run each kernel of the engine on nothing."""
@@ -114,23 +120,22 @@ class Engine:
 
     def _assemble(self, ready: numpy.ndarray) -> Iterator[Batch]:
         """Batches for the flows in `ready`; a flow that does not fit into one comes again until it does."""
-        at = 0
+        at, room = 0, self._out_bytes
         while at < len(ready):
             begun = at
-            at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, self._out_bytes, self._out_turns, self._out_marks,
-                                   self._out_results, self._work)
+            at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, room, self._out_turns, self._out_marks, self._out_results, self._work)
             n = at - begun
             entries = ready[begun:at, 0]
             results = self._out_results[:n].tolist()
             n_turns, n_marks, n_bytes = int(self._work[22]), int(self._work[23]), int(self._work[8])
-            again = [entry for entry, result in zip(entries.tolist(), results) if result[assembly.R_MORE]]
+            again = [[entry, over] for (entry, over), result in zip(ready[begun:at].tolist(), results) if result[assembly.R_MORE]]
             yield Batch(entries.tolist(), self.tables.flows[entries].tolist(), results, self._out_turns[:n_turns].tolist(),
-                        self._out_bytes[:n_bytes].tobytes(), self._out_marks[:n_marks].copy())
+                        room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy())
+            again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.MAIL_TLS]
             if again:
-                over = {int(row[0]): int(row[1]) for row in ready[begun:at]}
-                alive = [entry for entry in again if (self.tables.flows[entry, tables.STATE] & tables.CLASS_MASK) != tables.FREE]
-                if alive:
-                    yield from self._assemble(numpy.array([[entry, over[entry]] for entry in alive], dtype=numpy.int64))
+                if self._wide_bytes is None:
+                    self._wide_bytes = numpy.zeros(assembly.WIDE_BYTES, dtype=numpy.uint8)
+                ready, at, room = numpy.concatenate([numpy.array(again, dtype=numpy.int64), ready[at:]]), 0, self._wide_bytes
 
     def _make_room(self, status: int) -> Iterator[Batch]:
         """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""
@@ -144,16 +149,16 @@ class Engine:
         for age_s in (600, 60, 10, 1, 0):
             if self._has_room():
                 return
-            limit = age_s * 1_000_000_000 if age_s else -1
+            limit = age_s * 1_000_000_000 if age_s else ANY_AGE
             yield from self._collect(0, min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS), 0 if age_s < 10 else 4096, evict=True)
 
     def _has_room(self) -> bool:
-        scalars = self.scalars
+        t, scalars = self.tables, self.scalars
         used = int(scalars[tables.FLOW_TOP]) - self._free_flows()
         if scalars[tables.N_LIVE] == 0:  # nothing is kept: the arena starts anew in one piece
             scalars[tables.ARENA_TOP] = 0
             scalars[tables.ARENA_FREE:] = 0
-        return used < MAX_FLOWS * 3 // 4 and scalars[tables.N_LIVE] < MAX_SEGMENTS // 2 and scalars[tables.LIVE_BYTES] < ARENA_BYTES * 3 // 4
+        return used < len(t.flows) * 3 // 4 and scalars[tables.N_LIVE] < len(t.segments) // 2 and scalars[tables.LIVE_BYTES] < len(t.arena) * 3 // 4
 
     def _free_flows(self) -> int:
         top = int(self.scalars[tables.FLOW_TOP])

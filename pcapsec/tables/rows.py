@@ -6,11 +6,12 @@ rest. Budget: 15 µs per conversation with its findings, login and message.
 from __future__ import annotations
 
 import binascii
+import functools
 import hashlib
 import re
 import socket
 import zlib
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from ..records import CLIENT, SERVER, Capture, Facts, Finding, Session, TlsHandshake
 from ..secret import Fingerprints
@@ -31,9 +32,9 @@ _FILTERS = {"display_filter": "@D", "community_id": "@D"}
 FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column -> expression
     "findings": ("x, g, R, P, E, N, D, direction", {
         "finding_id": "x.finding_id", "rule_id": "@R[0]", "slug": "@R[0]", "title": "x.title", "severity": "x.severity", "confidence": "x.confidence",
-        "category": "@R[1]", "variant": "x.variant or None", **_PLACE, **_ENDS, **_NAMES,
+        "category": "x.rule.category", "variant": "x.variant or None", **_PLACE, **_ENDS, **_NAMES,
         "principal": "x.principal", "mechanism": "x.mechanism", "auth_result": "x.auth_result", "evidence": "x.evidence",
-        "remediation": "@R[2]", "references": "@R[2]", "group_id": "g", "because_of": "x.because_of", "severity_reason": "x.severity_reason or None",
+        "remediation": "@R[1]", "references": "@R[1]", "group_id": "g", "because_of": "x.because_of", "severity_reason": "x.severity_reason or None",
         "direction": "direction", "evidence_offset": "x.at", **_FILTERS,
     }),
     "sessions": ("s, f, t, state, principals, n_messages, n_findings, E, N, D, C", {
@@ -45,7 +46,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "starttls_requested": "f.starttls_requested", "starttls_accepted": "f.starttls_accepted", "starttls_reply_code": "f.starttls_reply_code",
         "starttls_state": "state", "masked_tokens": "f.masked_tokens", "injected_client_bytes": "f.injected_client_bytes",
         "injected_server_bytes": "f.injected_server_bytes", "tls_mode": "s.tls_mode", "tls_version": "t.version", "tls_sni": "t.sni",
-        "auth_mechanisms": "(f.auth_mechanisms or (None if f.capabilities is None else ()))", "principals": "principals",
+        "auth_mechanisms": "f.auth_mechanisms or (None if f.capabilities is None else ())", "principals": "principals",
         "logins": "len(f.logins)", "messages": "n_messages", "mailbox_commands": "f.n_mailbox_commands", "compressed": "f.compressed",
         "packets_client": "s.packets_client", "packets_server": "s.packets_server", "bytes_client": "s.bytes_client", "bytes_server": "s.bytes_server",
         "gap_bytes": "s.gap_bytes_client + s.gap_bytes_server", "truncated_frames": "s.n_truncated_frames", "duplicate_frames": "s.n_duplicate_frames",
@@ -86,6 +87,10 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "complete": "c.complete", "time_backsteps": "c.time_backsteps", "notes": "c.notes",
     }),
 }
+TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {  # table -> first and last of columns whose values repeat together: their text is made once
+    "findings": (("severity", "variant"), ("severity_reason", "direction")),
+    "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("gap_bytes", "findings")),
+}
 BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is declared in, arguments, column -> expression
     "P": ("anomalies", "ns, capture, frame", {"time": "ns", "capture": "capture", "frame": "frame"}),
     "P0": ("anomalies", "no_ns, capture, frame", {"time": "no_ns", "capture": "capture", "frame": "frame"}),
@@ -96,8 +101,7 @@ BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is d
     "C": ("assessments", "s", {"capture": "s.capture", "frame": "s.frame"}),
     "J": ("assessments", "rule_id, verdict, reason", {"rule_id": "rule_id", "verdict": "verdict", "reason": "reason or None"}),
     "R0": ("findings", "r", {"rule_id": "r.id", "slug": "r.slug"}),
-    "R1": ("findings", "r", {"category": "r.category"}),
-    "R2": ("findings", "r", {"remediation": "r.remediation", "references": "r.references"}),
+    "R1": ("findings", "r", {"remediation": "r.remediation", "references": "r.references"}),
 }
 
 
@@ -121,9 +125,9 @@ _packed = _Packed()
 def community_id(client_ip: str, client_port: int, server_ip: str, server_port: int) -> str:
     """Community ID v1 of a TCP conversation with seed 0: SHA-1 over both endpoints, the smaller first. Source: the Community ID specification, version 1."""
     one, two = _packed[client_ip], _packed[server_ip]
-    if (one, client_port) > (two, server_port):
+    if one > two or one == two and client_port > server_port:
         one, two, client_port, server_port = two, one, server_port, client_port
-    digest = hashlib.sha1(b"\0\0%b%b\x06\0%b%b" % (one, two, client_port.to_bytes(2, "big"), server_port.to_bytes(2, "big")), usedforsecurity=False).digest()
+    digest = hashlib.sha1(b"\0\0" + one + two + b"\x06\0" + (client_port << 16 | server_port).to_bytes(4, "big"), usedforsecurity=False).digest()
     return "1:" + binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
@@ -215,6 +219,16 @@ def join_firsts(several: Iterable[dict[str, First]]) -> dict[str, First]:
     return joined
 
 
+@functools.cache
+def _functions(text: bool, reveal: bool) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
+    """What writes the rows of each table, and what writes each block; made once, with the texts that they remember."""
+    write = {table: row_function(table, arguments, schema.columns(table, reveal), fill, text=text, together=TOGETHER.get(table, ()))
+             for table, (arguments, fill) in FILL.items()}
+    block = {name: row_function(name, arguments, [c for c in schema.TABLES[table] if c.name in fill], fill, text=text, line=False)
+             for name, (table, arguments, fill) in BLOCKS.items()}
+    return write, block
+
+
 class Rows:
     """Collects rows, as CSV text or as tuples.
 
@@ -234,14 +248,12 @@ class Rows:
         self.fingerprints = fingerprints or Fingerprints()
         self.wanted = frozenset(schema.TABLES if wanted is None else wanted)
         self.firsts: dict[str, First] = {}
-        self._write = {table: row_function(table, arguments, schema.columns(table, reveal), fill, text=text) for table, (arguments, fill) in FILL.items()}
-        self._block = {name: row_function(name, arguments, [c for c in schema.TABLES[table] if c.name in fill], fill, text=text, line=False)
-                       for name, (table, arguments, fill) in BLOCKS.items()}
+        self._write, self._block = _functions(text, reveal)
         self._place_block = self._block["P"]
         self._tie = 0
         self._rules: dict[str, tuple] = {}
         self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
-        self._unseen: dict[int, tuple[Any, list]] = {}  # id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
+        self._told: dict[tuple, tuple[Any, list]] = {}  # rules that failed, id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
         self._only_findings = self.wanted <= {"findings"}
         self._nobody = (self._block["E"](_NOBODY), self._block["N"](_NOBODY, None), self._block["D"](None, None))
         self.clear()
@@ -316,27 +328,28 @@ class Rows:
         return found
 
     def _findings(self, findings: list[Finding], s: Session | None, E: Any, N: Any, D: Any, places: dict) -> None:
-        write, rules, firsts, groups, tie, append = self._write["findings"], self._rules, self.firsts, {}, self._tie, self.entries["findings"].append
+        write, rules, firsts, tie, append = self._write["findings"], self._rules, self.firsts, self._tie, self.entries["findings"].append
+        groups: dict[tuple, str] = {}
+        pair = f"{s.client_ip}\n{s.server_ip}\n{s.server_port}" if s is not None else None
         for x in findings:
-            rule = x.rule
-            rule_id = rule.id
+            rule_id, side = x.rule.id, x.side
             R = rules.get(rule_id)
             if R is None:
-                R = rules[rule_id] = (self._block["R0"](rule), self._block["R1"](rule), self._block["R2"](rule))
+                R = rules[rule_id] = (self._block["R0"](x.rule), self._block["R1"](x.rule))
             if x.frame or s is None:
                 ns, capture, frame = x.ts_ns or UNKNOWN_TIME, x.capture or None, x.frame or None
                 P = self._place_block(ns, capture, frame) if ns != UNKNOWN_TIME else self._block["P0"](None, capture, frame)
             else:
-                ns, P, capture, frame = places.get((x.side, x.at)) or self._place(s, x.side, x.at, places)
-            if rule_id not in firsts or ns <= firsts[rule_id][0]:
+                ns, P, capture, frame = places.get((side, x.at)) or self._place(s, side, x.at, places)
+            first = firsts.get(rule_id)
+            if first is None or ns <= first[0]:
                 note_first(firsts, rule_id, (ns, capture, frame, s.session_id if s is not None else None))
-            key = (x.variant, x.principal, x.mechanism)
+            key = x.variant, x.principal, x.mechanism
             group = groups.get(key)
             if group is None:
-                pair = f"{s.client_ip}\n{s.server_ip}\n{s.server_port}" if s is not None else x.capture
-                text = f"{pair}\n{x.variant}\n{x.principal}\n{x.mechanism}"
+                text = f"{x.capture if pair is None else pair}\n{x.variant}\n{x.principal}\n{x.mechanism}"
                 group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
-            append((ns, tie, write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[x.side])))
+            append((ns, tie, write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[side])))
 
     def _logins(self, s: Session, name: str | None, E: Any, places: dict) -> None:
         write = self._write["credentials"]
@@ -360,15 +373,10 @@ class Rows:
         return n
 
     def _assessments(self, s: Session, C: Any) -> None:
-        full: Any = s.assessments
-        if full:
-            blocks = self._shared(full, full)
-        else:
-            answer, missed = self._answer, s.not_observable
-            blocks = [answer((rule_id, "fail", None)) for rule_id in dict.fromkeys([x.rule.id for x in s.findings])] if s.findings else []
-            if missed:
-                known = self._unseen.get(id(missed))
-                blocks += known[1] if known is not None else self._shared(missed, [(rule_id, "not_observable", reason) for rule_id, reason in missed])
+        source: Any = s.assessments or s.not_observable
+        failed = () if s.assessments else tuple([x.rule.id for x in s.findings])
+        known = self._told.get((failed, id(source)))
+        blocks = known[1] if known is not None else self._tell(failed, source, source is s.assessments)
         if not blocks:
             return
         if self.text:
@@ -377,6 +385,19 @@ class Rows:
         else:
             self.entries["assessments"] += [(s.start_ns, self._tie, (s.session_id, *block, *C)) for block in blocks]
 
+    def _tell(self, failed: tuple[str, ...], source: Any, full: bool) -> list:
+        """Blocks of a session's verdicts; sessions with the same verdicts share one tuple, which is then looked at once."""
+        if full:
+            answers = [tuple(one) for one in source]
+        else:
+            answers = [(rule_id, "fail", None) for rule_id in dict.fromkeys(failed)] + [(rule_id, "not_observable", reason) for rule_id, reason in source]
+        blocks = [self._answer(one) for one in answers]
+        if isinstance(source, tuple):
+            if len(self._told) >= 8192:
+                self._told.clear()
+            self._told[failed, id(source)] = source, blocks
+        return blocks
+
     def _answer(self, one: tuple) -> Any:
         block = self._answers.get(one)
         if block is None:
@@ -384,17 +405,6 @@ class Rows:
                 self._answers.clear()
             block = self._answers[one] = self._block["J"](*one)
         return block
-
-    def _shared(self, source: Any, answers: Iterable[tuple]) -> list:
-        """Blocks of a session's verdicts; sessions with the same verdicts share one tuple, which is then looked at once."""
-        if not isinstance(source, tuple):
-            return [self._answer(tuple(one)) for one in answers]
-        known = self._unseen.get(id(source))
-        if known is None:
-            if len(self._unseen) >= 8192:
-                self._unseen.clear()
-            known = self._unseen[id(source)] = (source, [self._answer(one) for one in answers])
-        return known[1]
 
     # --- the whole run
 

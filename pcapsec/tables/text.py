@@ -21,6 +21,7 @@ BOOLEAN = {None: "", True: "true", False: "false"}
 EMPTY = ""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.<(\[{/*#$%&;:?!^~|`\\][A-Za-z0-9_.@:/ <>\[\]()*!#$%&;?^{}|~`\\'=+-]*\Z").match
+_PLAIN_JSON = re.compile(r"[ !#-\[\]-~]*\Z").match  # JSON as it stands: printable ASCII but quote and backslash
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\uffff\ud800-\udfff]")
 _UNSAFE_WIDE = re.compile("[\U000e0000-\U000e0fff]")  # tag characters: invisible text
 _RUNS = re.compile(r"'*[ \u00a0\u3000]*[=+\-@\uff1d\uff0b\uff0d\uff20]").match  # what a spreadsheet takes for a formula
@@ -140,11 +141,31 @@ def _clean(value: Any) -> Any:
 
 _slow_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain_value).encode
 
+
+
+class _Quoted(dict):
+    """`quoted[text]` is a text as JSON inside a quoted CSV field: its quotes are doubled. Keys and most values of evidence repeat."""
+
+    def __missing__(self, text: str) -> str:
+        field = f'""{text}""' if _PLAIN_JSON(text) else encode_basestring_ascii(encodable(text)).replace('"', '""')
+        if len(field) <= MAX_MEMO_LENGTH:
+            if len(self) >= MAX_MEMO_ENTRIES:
+                self.clear()
+            self[text] = field
+        return field
+
+
+_quoted = _Quoted()
+
 if c_make_encoder is None:
     def _pieces(value: Any, depth: int) -> tuple[str, ...]:
         return (_slow_encode(value),)
+
+    def _cell_pieces(value: Any, depth: int) -> tuple[str, ...]:
+        return (to_json(value).replace('"', '""'),)
 else:  # json.dumps builds this object anew for every call, which costs more than the encoding of a small dict
     _pieces = c_make_encoder(None, _plain_value, encode_basestring_ascii, None, ":", ",", False, False, True)
+    _cell_pieces = c_make_encoder(None, _plain_value, _quoted.__getitem__, None, ":", ",", False, False, True)
 
 
 def to_json(value: Any) -> str:
@@ -157,12 +178,17 @@ def json_cell(value: Any) -> str:
     """A CSV field with a dict or list as JSON; empty when unknown."""
     if value is None:
         return ""
-    text = "".join(_pieces(value, 0))  # as in to_json; a call less for every finding
-    if "\\ud" in text:
-        text = _slow_encode(_clean(value))
-    if '"' in text:
-        return '"' + text.replace('"', '""') + '"'
-    return '"' + text + '"' if "," in text else text
+    text = "".join(_cell_pieces(value, 0))
+    return f'"{text}"' if '"' in text or "," in text else text
+
+
+def texts_cell(values: list[str] | tuple[str, ...] | None) -> str:
+    """What `json_cell` gives, for lists that mostly hold one plain text and hardly ever repeat."""
+    if values and len(values) == 1:
+        text = values[0]
+        if _PLAIN_JSON(text):
+            return f'"[""{text}""]"'
+    return json_cell(values)
 
 
 class ListCells(dict):

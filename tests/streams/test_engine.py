@@ -133,6 +133,30 @@ def test_a_keep_alive_with_a_garbage_byte_is_no_conflict():
     assert [merged(turns) for turns in out.values()] == [said(DIALOGUE)]
 
 
+@pytest.mark.parametrize("isn", [(1000, 5000), (0, 0), (0xFFFFFFFF, 0)])
+@pytest.mark.parametrize("sides", [(0, 1), (0,), (1,)])
+def test_data_on_the_number_of_the_syn_loses_no_byte(isn, sides):
+    talk = Talk(isn=isn).open().turns(DIALOGUE).close()
+    segments = [replace(s, sequence=(s.sequence - (s.side in sides and not s.flags & 2)) & 0xFFFFFFFF,
+                        acknowledgement=(s.acknowledgement - (1 - s.side in sides)) & 0xFFFFFFFF) for s in talk.segments]
+    out, _ = run_engine([(s.ts_ns, talk.frame(s)) for s in segments])
+    assert [merged(turns) for turns in out.values()] == [said(DIALOGUE)]
+
+
+@pytest.mark.parametrize("garbage", [b"\0", b"\0junk"])
+def test_what_stands_on_the_number_of_the_syn_beside_right_data_is_left_out(garbage):
+    talk = Talk().open()
+    server = talk.next[1]
+    talk.turns(DIALOGUE).close()
+    at = next(n for n, s in enumerate(talk.segments) if s.payload)
+    talk.segments.insert(at, replace(talk.segments[at], sequence=server - 1, payload=garbage[:1], identification=78))
+    talk.segments.insert(at + 2, replace(talk.segments[at + 1], sequence=server - 1, payload=garbage, identification=79))
+    out, _ = run_engine(talk.frames())
+    [turns] = out.values()
+    assert merged([turn for turn in turns if turn[0] != assembly.CONFLICT]) == said(DIALOGUE)
+    assert [turn for turn in turns if turn[0] == assembly.CONFLICT] == ([(assembly.CONFLICT, 1, 4)] if len(garbage) > 1 else [])
+
+
 def test_one_side_only_says_where_the_other_spoke():
     talk = Talk().open().turns(DIALOGUE).close()
     frames = [(s.ts_ns, talk.frame(s)) for s in talk.segments if s.side == CLIENT]

@@ -55,7 +55,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return not_observable("midstream")
     if facts.masked_tokens and masked_offer(facts.masked_tokens, session.protocol):
         return not_observable("masked_token")
-    if any(word.upper() == "X-ANONYMOUSTLS" for word in facts.capabilities) and site.nearness(session.client_ip, session.server_ip) is not None:
+    if "X-ANONYMOUSTLS" in " ".join(facts.capabilities).upper() and _lists_anonymous(facts.capabilities) and site.nearness(session.client_ip, session.server_ip) is not None:
         return PASS
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant="lmtp" if session.protocol == "lmtp" else "",
@@ -63,3 +63,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         side=SERVER, at=facts.capabilities_at,
         evidence={"capabilities": list(facts.capabilities[:MAX_SHOWN]), "capabilities_at": facts.capabilities_at, "server_name": facts.greeting},
     )
+
+
+def _lists_anonymous(capabilities: tuple[str, ...]) -> bool:
+    return any(word.upper() == "X-ANONYMOUSTLS" for word in capabilities)

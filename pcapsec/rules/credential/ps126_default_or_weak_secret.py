@@ -63,4 +63,4 @@ def _equals_name(secret: Secret, name: str | None) -> bool:
     if not name:
         return False
     local = name.rpartition("\\")[2].partition("@")[0]
-    return secret == Secret(name.encode("utf-8", "surrogatepass")) or (local != name and secret == Secret(local.encode("utf-8", "surrogatepass")))
+    return secret.is_among((name.encode("utf-8", "surrogatepass"), local.encode("utf-8", "surrogatepass")))
