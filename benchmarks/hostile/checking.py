@@ -62,18 +62,19 @@ def _ring(_signal: int, _frame: Any) -> None:
 def tight() -> Iterator[None]:
     """Tables for a handful of flows, windows of a few frames, conversations parsed in parts: what a flood does to large tables, small ones show with few frames."""
     small = {"MAX_FLOWS": 16, "MAX_SEGMENTS": 192, "ARENA_BYTES": 1 << 17, "KEPT_LIMIT": 3000, "SWEEP_FRAMES": 20, "OUT_BYTES": 8192}
-    before = {name: getattr(engine, name) for name in small}
+    before, max_open = {name: getattr(engine, name) for name in small}, pipeline_run.MAX_OPEN
     new_tables, open_source = tables.new_tables, pipeline_run.open_source
     try:
         for name, value in small.items():
             setattr(engine, name, value)
+        pipeline_run.MAX_OPEN = 3
         tables.new_tables = functools.partial(new_tables, index_entries=8)
         pipeline_run.open_source = functools.partial(open_source, window_bytes=8192, rows=16)
         yield
     finally:
         for name, value in before.items():
             setattr(engine, name, value)
-        tables.new_tables, pipeline_run.open_source = new_tables, open_source
+        tables.new_tables, pipeline_run.open_source, pipeline_run.MAX_OPEN = new_tables, open_source, max_open
 
 
 def examine(inputs: Any, seconds: float, full: bool, policy: Policy | None = None) -> tuple[str | None, int]:

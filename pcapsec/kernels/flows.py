@@ -689,3 +689,5 @@ def steer(t, entries, orders):
         elif orders[i] == 3:
             free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
             t.flows[entry, STATE] = (t.flows[entry, STATE] & ~CLASS_MASK) | OTHER
+            if t.flows[entry, STATE] & (DETACHED | EVICTED):
+                drop_flow(t, entry)

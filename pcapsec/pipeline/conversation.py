@@ -177,7 +177,7 @@ class Conversation:
     def _roles_by_port(self) -> bool:
         """The server is where a mail protocol is at home, else behind the lower well-known port."""
         port_a, port_b = self.ports()
-        mail_a, mail_b = port_a in _HOME, port_b in _HOME
+        mail_a, mail_b = port_a in HOME_PORTS, port_b in HOME_PORTS
         if mail_a != mail_b:
             self.flip, self.role_source = (1 if mail_a else 0), "port"
             return True
@@ -260,7 +260,8 @@ class Conversation:
         if early:
             facts.anomalies[:0] = early
         if self.tunnel is not None and protocol != "tunnel":
-            facts.tunnel, facts.tunnel_target = self.tunnel
+            facts.tunnel, facts.tunnel_target, identity = self.tunnel
+            facts.identity.update(identity)
         self.facts = facts
 
     def _hand_over(self) -> None:
@@ -272,7 +273,7 @@ class Conversation:
             self._feed_rest(given)
             return
         if self.facts is not None and self.facts.tunnel is not None:
-            self.tunnel = (self.facts.tunnel, self.facts.tunnel_target)
+            self.tunnel = (self.facts.tunnel, self.facts.tunnel_target, self.facts.identity)
         self.facts, self.parser, self.protocol = None, None, None
         _Pending(self, given)
 
@@ -294,6 +295,9 @@ class Conversation:
                 self._broken(error, CLIENT, -1)
             if self.parser is parser or self.parser is None:
                 break
+        if self.handshake is not None:
+            for anomaly in self.parser.anomalies if self.parser is not None else ():
+                self._anomaly(anomaly)
 
     # --- places
 
@@ -381,4 +385,4 @@ class _Pending:
 
 
 _MAIL = frozenset(("smtp", "imap", "pop3", "nntp", "managesieve", "tls"))
-_HOME = frozenset((25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025, 465, 993, 995, 563))
+HOME_PORTS = frozenset((25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025, 465, 993, 995, 563))

@@ -19,11 +19,14 @@ from ..errors import CaptureError, PcapsecError
 from ..kernels import tables
 from ..records import Capture, Finding, Session
 from ..rules import Judge, Policy
-from ..streams.engine import FORGET, Engine
-from .conversation import Conversation
+from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
+from .conversation import HOME_PORTS, Conversation
 from .session import build_session
 
-MAX_OPEN = 50_000  # conversations with an open parser, a few KiB each; beyond it those are parsed on only when they end or grow
+MAX_OPEN = 20_000  # conversations that were parsed in part and go on, a few KiB each; beyond it those that have been silent longest are given up
+
+
+_NOT_MAIL = (None, "other", "tunnel")  # protocols of conversations that turned out to be none of ours
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +159,10 @@ class _Worker:
                 order = conversation.take(row, result, turns, data, marks)
                 if order == FORGET:
                     del conversations[entry]
-            orders.append(order)
+            if order == FORGET and conversation.protocol in _NOT_MAIL:
+                orders.append(SOMETHING_ELSE)
+            else:
+                orders.append(order)
             if order == FORGET:
                 over.append(conversation)
             elif conversation.protocol == "other":
@@ -173,16 +179,14 @@ class _Worker:
 
     def _worth_a_row(self, conversation: Conversation) -> bool:
         """Something else than mail gets a row only where mail is expected: its port."""
-        from .conversation import _HOME
-
-        return conversation.server_port() in _HOME
+        return conversation.server_port() in HOME_PORTS
 
     def _session(self, conversation: Conversation) -> Session | None:
         """The session that a finished conversation is; None when it is none of ours."""
         if conversation.fault is not None:
             self.faults.append(conversation.fault)
         protocol = conversation.protocol
-        if protocol == "tunnel" or (protocol is None or protocol == "other") and not self._worth_a_row(conversation):
+        if protocol == "tunnel" or protocol in _NOT_MAIL and not self._worth_a_row(conversation):
             return None
         session = build_session(conversation, self._locate)
         for file in self.files:

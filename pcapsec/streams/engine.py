@@ -16,11 +16,12 @@ SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late st
 LINGER_NS = 10_000_000_000  # after FIN or RST: repeated segments are no new conversation
 IDLE_MAIL_NS = 7_200_000_000_000  # IMAP IDLE is renewed every 29 minutes (RFC 2177); four times that
 IDLE_OTHER_NS = 300_000_000_000
+KEPT_IN_NEED = 4096  # the same when there is no room
 KEPT_LIMIT = 262_144  # bytes kept of one flow before it is parsed in part
 ARENA_BYTES = 128 << 20  # ceiling of all kept bytes
 ANY_AGE = -(1 << 63)  # clocks may jump back by centuries, so a flow may be younger than none
 MAX_FLOWS = 1 << 21
-MAX_SEGMENTS = 1 << 20  # of 64 bytes; beyond it the longest idle are parsed and forgotten
+MAX_SEGMENTS = 3 << 18  # of 64 bytes; beyond it the longest idle are parsed and forgotten
 OUT_BYTES = 1 << (12 + 6)
 ROWS_IN_FLOW = 8192
 MAX_READY = 4096
@@ -97,7 +98,8 @@ class Engine:
 
     def finish(self) -> Iterator[Batch]:
         """The capture is over: everything that is left."""
-        yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0)
+        for _twice in range(2):  # what turns out to be something else is counted when it is looked at once more
+            yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0)
 
     def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
         """Run each kernel of the engine on nothing."""
@@ -109,6 +111,11 @@ class Engine:
     def steer(self, entries: list[int], orders: list[int]) -> None:
         """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
         flows.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
+
+    def give_up(self, entries: list[int]) -> None:
+        """The caller has no room for these conversations: forget them."""
+        self.scalars[tables.C_EVICTED] += len(entries)
+        self.steer(entries, [FORGET] * len(entries))
 
     def _collect(self, settle: int, linger: int, idle_mail: int, idle_other: int, kept_limit: int, evict: bool = False) -> Iterator[Batch]:
         now = int(self.scalars[tables.NOW_NS])
@@ -145,12 +152,23 @@ class Engine:
             self.tables = t = t._replace(index=index)
             flows.rehash(t, index)
             return
-        yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, 4096)
-        for age_s in (600, 60, 10, 1, 0):
+        yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_IN_NEED)
+        for _step in range(6):  # each time the half that has been silent longest; half the flows need not hold half of what is kept
             if self._has_room():
                 return
-            limit = age_s * 1_000_000_000 if age_s else ANY_AGE
-            yield from self._collect(0, min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS), 0 if age_s < 10 else 4096, evict=True)
+            limit = self._median_age(status)
+            yield from self._collect(0, min(limit, LINGER_NS), limit, min(limit, IDLE_OTHER_NS) if status == tables.FLOWS_FULL else IDLE_OTHER_NS, KEPT_IN_NEED, evict=True)
+        if not self._has_room():
+            yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0, evict=True)
+            self._has_room()
+
+    def _median_age(self, status: int) -> int:
+        """An age that half of the flows have that take what is full, told from a sample."""
+        top = int(self.scalars[tables.FLOW_TOP])
+        some = self.tables.flows[:top:max(1, top // 65536)]
+        taken = (some[:, tables.STATE] & tables.CLASS_MASK) != tables.FREE if status == tables.FLOWS_FULL else some[:, tables.KEPT] > 0
+        ages = numpy.sort(int(self.scalars[tables.NOW_NS]) - some[taken, tables.LAST_NS])
+        return int(ages[len(ages) // 2]) - 1 if len(ages) else ANY_AGE
 
     def _has_room(self) -> bool:
         t, scalars = self.tables, self.scalars

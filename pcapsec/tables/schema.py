@@ -252,7 +252,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _own("session_id", "conversation of that finding", "no finding"),
     ),
     "captures": (
-        _text("capture", "the input as named on the command line", NEVER), _word("format", "pcap, pcapng"), _word("compression", "gzip, zstd, lz4, bzip2", "none"),
+        _text("capture", "the input as named on the command line", NEVER), _word("format", "pcap, pcapng, snoop, netmon"), _word("compression", "gzip, zstd, lz4, bzip2", "none"),
         _list("link_types", "LINKTYPE numbers"), _count("snap_length", "smallest declared", unit="bytes", missing="none declared"),
         _count("packets", "frames read", "UInt64"), _count("bytes", "captured packet bytes", "UInt64", "bytes"),
         _time("first_time", "first frame", "no frames"), _time("last_time", "last frame", "no frames"),
