@@ -176,7 +176,7 @@ class Engine:
         if scalars[tables.N_LIVE] == 0:  # nothing is kept: the arena starts anew in one piece
             scalars[tables.ARENA_TOP] = 0
             scalars[tables.ARENA_FREE:] = 0
-        return used < len(t.flows) * 3 // 4 and scalars[tables.N_LIVE] < len(t.segments) // 2 and scalars[tables.LIVE_BYTES] < len(t.arena) * 3 // 4
+        return used < len(t.flows) * 3 // 4 and scalars[tables.N_LIVE] < len(t.segments) * 3 // 4 and scalars[tables.LIVE_BYTES] < len(t.arena) * 3 // 4
 
     def _free_flows(self) -> int:
         top = int(self.scalars[tables.FLOW_TOP])

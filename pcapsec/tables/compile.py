@@ -22,6 +22,8 @@ KNOWN = frozenset(("ns", "s.start_ns", "s.end_ns"))  # expressions that are neve
 
 def field(column: Column, expression: str) -> str:
     """The column's part of the f-string."""
+    if expression == "None":
+        return ""
     if column.dtype == "time" and expression in KNOWN:
         return f"{{seconds[{expression} // 1000000000]}}{{{expression} % 1000000000:09d}}Z"
     return "{(" + _code(column, expression) + ")}"

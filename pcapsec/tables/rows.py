@@ -90,6 +90,9 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
 TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {  # table -> first and last of columns whose values repeat together: their text is made once
     "findings": (("severity", "variant"), ("severity_reason", "direction")),
     "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("gap_bytes", "findings")),
+    "credentials": (("protocol", "mechanism"), ("exposure", "reply_code")),
+    "messages": (("protocol", "direction"), ("reply_code", "accepted"), ("complete", "to_domains"), ("mailer", "n_clear_hops")),
+    "tls": (("version", "cipher_suite"), ("alpn", "alert")),
 }
 BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is declared in, arguments, column -> expression
     "P": ("anomalies", "ns, capture, frame", {"time": "ns", "capture": "capture", "frame": "frame"}),
