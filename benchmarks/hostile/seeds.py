@@ -37,6 +37,18 @@ _PAIRS = b"\x02\0\x06\0C\0R\0P\0\x04\0\x06\0a\0.\0b\0\x07\0\x08\0" + bytes(8) + 
 _TARGET = b"C\0R\0"
 _NT_RESPONSE = bytes(16) + b"\x01\x01" + bytes(26) + _PAIRS
 _DOMAIN, _WORKSTATION = "CO".encode("utf-16-le"), "PC".encode("utf-16-le")
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    """A DER value with a length of two octets."""
+    inner = b"".join(parts)
+    return bytes((tag, 0x82)) + struct.pack(">H", len(inner)) + inner
+
+
+_SERVICE = _der(0x30, _der(0xA0, b"\x02\x01\x01"), _der(0xA1, _der(0x30, _der(0x1B, b"smtp"), _der(0x1B, b"mx.example.org"))))
+_TICKET = _der(0x60, bytes.fromhex("06092a864886f712010202"), b"\1\0", _der(0x6E, _der(0x30, _der(0xA0, b"\x02\x01\x05"), _der(0xA3, _der(0x61, _der(
+    0x30, _der(0xA1, _der(0x1B, b"EXAMPLE.ORG")), _der(0xA2, _SERVICE), _der(0xA3, _der(0x30, _der(0xA0, b"\x02\x01\x12"), bytes(8)))))))))
+_WRAPPED = b"\x05\x04\x01\xff\0\x0c\0\0" + bytes(8) + b"\x02\0\x10\0alice" + bytes(12)
 _HELLO = (b"\x16\x03\x01\x00\x71\x01\x00\x00\x6d\x03\x03" + bytes(32) + b"\x00\x00\x06\x13\x01\xc0\x2f\x00\xff\x01\x00\x00\x3e" + b"\x00\x00\x00\x0c\x00\x0a\x00\x00\x07mail.ex"
           + b"\x00\x2b\x00\x05\x04\x03\x04\x03\x03" + b"\x00\x10\x00\x07\x00\x05\x04imap" + b"\x00\x15\x00\x12" + bytes(18))
 _ANSWER = b"\x16\x03\x03\x00\x2e\x02\x00\x00\x2a\x03\x03" + bytes(32) + b"\x00\x13\x01\x00\x00\x02\x00\x2b\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x10" + bytes(16)
@@ -139,12 +151,12 @@ C: {_ntlm(1, b"CORP", b"PC1")}
 S: 334 {_ntlm(2, _TARGET, _PAIRS)}
 C: {_ntlm(3, bytes(24), _NT_RESPONSE, _DOMAIN, _WIDE, _WORKSTATION, b"")}
 S: 235 ok
-C: AUTH GSSAPI {_packed(bytes.fromhex("60820123060b2a864886f71201020201000ea082") + bytes(60) + b"krbtgt" + bytes(20))}
+C: AUTH GSSAPI {_packed(_TICKET)}
 S: 334
 C:
-S: 334 {_packed(b"x" * 40)}
-C: *
-S: 501 cancelled
+S: 334 {_packed(_WRAPPED)}
+C: {_packed(_WRAPPED)}
+S: 235 ok
 C: AUTH XOAUTH2 {_packed(b"user=alice@x" + bytes([1]) + b"auth=Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJpIiwiZXhwIjoxNzAwMDAwMDAwLCJhdWQiOlsiYSJdfQ.x" + bytes([1, 1]))}
 S: 334 {_packed(b'{"status":"401"}')}
 C:

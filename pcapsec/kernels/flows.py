@@ -6,7 +6,7 @@ starts unknown. What the sift calls something else is counted and never stored.
 from __future__ import annotations
 
 
-from .jit import kernel, part
+from .jit import inlined, kernel, part
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
@@ -161,7 +161,7 @@ def _allocate(blocks, scalars, n_blocks, arena_bytes):
     return -1, 0
 
 
-@part
+@inlined
 def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
     """Store the packet's payload as segments of a flow; DONE or the table that is full."""
     packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
@@ -375,7 +375,7 @@ def _matches_filter(p, a0, a1, b0, b1, ports):
     return True
 
 
-@part
+@inlined
 def _segment(data, t, ts_ns, frame):
     """One TCP segment into the tables; DONE, or which table must be enlarged or emptied before it is offered again."""
     packet, scalars, flows, parameters = t.packet, t.scalars, t.flows, t.parameters
@@ -567,22 +567,23 @@ def scan(data, frames, first, last, frame_base, t):
         at = frames[i, 0]
         status = decode(data, at, at + frames[i, 1], frames[i, 4], at + max(frames[i, 1], frames[i, 2]), 0, packet)
         code = DONE
-        if status == TCP:
-            code = _segment(data, t, ts_ns, frame_base + i)
-            if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
-                scalars[C_SUPERFRAMES] += 1
-                scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
-        elif status == FRAGMENT:
+        source = data
+        slot = -1
+        if status == FRAGMENT:
             slot = _gather(data, t, ts_ns)
             if slot >= 0:
                 end = t.fragments[slot, 2]
                 packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
                 status = decode(t.fragment_data[slot], 0, end, -1, end, packet[FRAGMENT_PROTOCOL], packet)
-                if status == TCP:
-                    code = _segment(t.fragment_data[slot], t, ts_ns, frame_base + i)
-                if code == DONE:
-                    t.fragments[slot, 0] = 0
-                    t.fragments[slot, 1] = 0
+                source = t.fragment_data[slot]
+        if status == TCP:
+            code = _segment(source, t, ts_ns, frame_base + i)
+            if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
+                scalars[C_SUPERFRAMES] += 1
+                scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
+        if slot >= 0 and code == DONE:
+            t.fragments[slot, 0] = 0
+            t.fragments[slot, 1] = 0
         if code != DONE:
             return i, code
         scalars[C_FRAMES] += 1

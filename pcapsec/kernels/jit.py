@@ -101,3 +101,8 @@ def kernel(function):
 def part(function):
     """Compile a function that only kernels call: it is kept inside them."""
     return numba.njit(function, **_OPTIONS)
+
+
+def inlined(function):
+    """Compile a function into its one caller: handing the tables over by value costs more than what small kernels do with them."""
+    return numba.njit(function, inline="always", **_OPTIONS)

@@ -89,6 +89,14 @@ class Conversation:
             return COUNT
         return GO_ON
 
+    def give_up(self, row: list[int]) -> None:
+        """There is no room to wait for its end."""
+        row[tables.STATE] |= tables.EVICTED
+        self.row = row
+        if self.waiting is not None:
+            self._recognise([], b"", True)
+        self._finish()
+
     def _feed_turns(self, turns: list[list[int]], data: bytes) -> None:
         """Turns to the parser. A parser never raises on traffic: if one does, that is our fault, told once, and the run goes on."""
         flip, base, parser = self.flip, self.base, self.parser
@@ -329,8 +337,7 @@ class Conversation:
         for marks, first, last in reversed(self.marks):
             row = locate(marks, first, last, side, at)
             if row >= 0:
-                found = marks[row]
-                return int(found[2]), int(found[3])
+                return marks.item(row, 2), marks.item(row, 3)
         return self.row[tables.FRAMES] >> 28, self.row[tables.FIRST_NS]
 
 

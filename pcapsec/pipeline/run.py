@@ -4,6 +4,7 @@ from __future__ import annotations
 import bisect
 import gc
 import ipaddress
+import itertools
 import os
 import pickle
 import struct
@@ -157,8 +158,9 @@ class _Worker:
                     conversations[entry] = conversation
             else:
                 order = conversation.take(row, result, turns, data, marks)
-                if order == FORGET:
-                    del conversations[entry]
+                del conversations[entry]
+                if order != FORGET:
+                    conversations[entry] = conversation  # at the end again: those at the beginning have been silent longest
             if order == FORGET and conversation.protocol in _NOT_MAIL:
                 orders.append(SOMETHING_ELSE)
             else:
@@ -170,12 +172,23 @@ class _Worker:
                     over.append(conversation)
                 conversations.pop(entry, None)
         self.engine.steer(batch.entries, orders)
+        if len(conversations) > MAX_OPEN:
+            over += self._give_up(len(conversations) - MAX_OPEN * 3 // 4)
         sessions = [session for session in map(self._session, over) if session is not None]
         for session in sessions:  # stage by stage: each stage's code stays in the processor's cache
             judge(session)
         for session in sessions:
             self.n_findings += len(session.findings)
             sink(session)
+
+    def _give_up(self, n: int) -> list[Conversation]:
+        """The n conversations that have been silent longest, ended where they are."""
+        entries = list(itertools.islice(self.open, n))
+        given_up = [self.open.pop(entry) for entry in entries]
+        for conversation, row in zip(given_up, self.engine.tables.flows[entries].tolist()):
+            conversation.give_up(row)
+        self.engine.give_up(entries)
+        return given_up
 
     def _worth_a_row(self, conversation: Conversation) -> bool:
         """Something else than mail gets a row only where mail is expected: its port."""
@@ -229,14 +242,18 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
     n_jobs = jobs if splittable else 1
 
     def work(job: int) -> tuple[dict, Any]:
+        before = gc.get_threshold()
         gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
-        sink = make_sink(job)
-        worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None)
-        done = 0
-        for group in groups:
-            worker.group(group, done, total)
-            done += sum(max(0, item.size or 0) for item in group)
-        return worker.close(), sink
+        try:
+            sink = make_sink(job)
+            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None)
+            done = 0
+            for group in groups:
+                worker.group(group, done, total)
+                done += sum(max(0, item.size or 0) for item in group)
+            return worker.close(), sink
+        finally:
+            gc.set_threshold(*before)  # the program that called may want it otherwise
 
     if n_jobs == 1:
         results = [work(0)]

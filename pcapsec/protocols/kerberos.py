@@ -76,7 +76,7 @@ def find_ticket(token: bytes) -> Ticket | None:
         names = (name[2], names[1])
     return Ticket(
         realm=token[realm[0]:realm[1]].decode("utf-8", "replace") if realm else "", spn="/".join(parts),
-        etype=int.from_bytes(token[etype[0]:etype[1]], "big", signed=True) if etype else None)
+        etype=int.from_bytes(token[etype[0]:etype[1]], "big", signed=True) if etype and etype[1] - etype[0] <= 4 else None)  # Int32 (RFC 4120 §5.2.4)
 
 
 def unwrap_clear(token: bytes) -> bytes | None:

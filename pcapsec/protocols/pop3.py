@@ -73,16 +73,16 @@ class Pop3Parser(DottedParser):
         facts = self.facts
         facts.n_commands += 1
         self.end_damaged_block()
+        if verb not in VERBS:
+            stripped = verb.strip()
+            verb = stripped if stripped in VERBS else b"?"
         handle = _COMMANDS.get(verb)
         if handle is not None:
             verb = handle(self, verb, argument, at)
             if verb is None:
                 return
         else:
-            if verb not in VERBS:
-                stripped = verb.strip()
-                verb = stripped if stripped in VERBS else b"?"
-            elif verb in MAILBOX:
+            if verb in MAILBOX:
                 facts.n_mailbox_commands += 1
             if not argument and verb in _LISTINGS:
                 verb += b"*"

@@ -34,7 +34,7 @@ def _code(column: Column, expression: str) -> str:
     if column.secret:  # never memoised
         return f"cell({expression})"
     if column.distinct:  # a memo would only be filled
-        return f"texts_cell({expression})" if column.dtype == "list" else f"cell({expression})"
+        return f"texts_cell({expression})" if column.dtype == "list" else f"cell(v) if (v := {expression}) is not None else NIL"
     if column.dtype == "boolean":
         return f"B[{expression}]"
     if column.dtype == "time":

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 import numpy as np
 
 RUN_BYTES = 16 << 20  # text a worker holds before it writes a run; with Python's overhead about 25 MiB
 SLAB_BYTES = 1 << 20  # text the merge holds: what fits the processor's cache is merged twice as fast as 8 MiB
+ROWS_AT_ONCE = 256  # rows joined, encoded and written in one go: some 200 KiB
 MAX_KEYS = 1 << 19  # rows whose times, ties and ends the merge holds, of all runs together: 12 MiB
 
 
@@ -58,20 +59,39 @@ def write_run(directory: str, tables: dict[str, list[tuple[int, int, str]]]) -> 
                 continue
             times, ties, texts = zip(*entries)
             keys, second = np.array(times, np.int64), np.array(ties, np.int64)
-            order = np.lexsort((second, keys))
+            order = _in_order(keys, second)
             keys, second = keys[order], second[order]
-            texts = [texts[i] for i in order.tolist()]
-            joined = "".join(texts)
-            data = joined.encode("utf-8", "backslashreplace")
-            if len(data) == len(joined):
-                lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-            else:
-                lengths = np.fromiter((len(text.encode("utf-8", "backslashreplace")) for text in texts), np.int64, len(texts))
-            for part in (data, keys, second, np.cumsum(lengths)):
+            ends = np.cumsum(_write_texts(file, texts, order.tolist()))
+            size = int(ends[-1])
+            for part in (keys, second, ends):
                 file.write(part)
-            sections[table] = Section(at, len(data), at + len(data), len(texts), int(keys[0]), int(keys[-1]))
-            at += len(data) + 24 * len(texts)
+            sections[table] = Section(at, size, at + size, len(texts), int(keys[0]), int(keys[-1]))
+            at += size + 24 * len(texts)
     return Run(path, sections)
+
+
+def _in_order(keys: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Where the rows stand in order of time and tie. Rows of one time are mostly those of one session, which the sort by time leaves in order."""
+    order = np.argsort(keys, kind="stable")
+    times, ties = keys[order], second[order]
+    disputed = (times[1:] == times[:-1]) & (ties[1:] < ties[:-1])
+    return np.lexsort((second, keys)) if disputed.any() else order
+
+
+def _write_texts(file: BinaryIO, texts: tuple[str, ...], order: list[int]) -> np.ndarray:
+    """Write rows in an order, piece by piece so that each stays in the processor's cache on its way.
+
+    Returns: their lengths in bytes, int64[n].
+    """
+    lengths = np.empty(len(order), np.int64)
+    for first in range(0, len(order), ROWS_AT_ONCE):
+        rows = [texts[i] for i in order[first:first + ROWS_AT_ONCE]]
+        joined = "".join(rows)
+        data = joined.encode("utf-8", "backslashreplace")
+        exact = rows if len(data) == len(joined) else [row.encode("utf-8", "backslashreplace") for row in rows]
+        lengths[first:first + len(rows)] = np.fromiter(map(len, exact), np.int64, len(rows))
+        file.write(data)
+    return lengths
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ def _text(name: str, meaning: str, missing: str = "not seen") -> Column:
     return Column(name, "string", meaning, missing=missing)
 
 
+def _various(name: str, meaning: str, missing: str = "not seen", dtype: str = "string") -> Column:
+    return Column(name, dtype, meaning, missing=missing, distinct=True)
+
+
 def _flag(name: str, meaning: str, missing: str = NEVER) -> Column:
     return Column(name, "boolean", meaning, missing=missing)
 
@@ -104,13 +108,13 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _own("finding_id", "hash of rule, variant, session and place: equal input gives an equal id"),
         _word("rule_id", "the rule, `pcapsec explain` knows it"),
         _word("slug", "the rule's short name; may change, the id never does"),
-        Column("title", "string", "one line", distinct=True),
+        _various("title", "one line", NEVER),
         _word("severity", "after modifiers", order=SEVERITY_ORDER),
         _word("confidence", "how sure the bytes make us", order=CONFIDENCE_ORDER),
         _word("category", "family of the rule: credential, cleartext, stripping, tls, rpc, web, message, network, correlation, capture"),
         _text("variant", "sub-case: mechanism, port role …", "the rule has none"),
         *PLACE, *ENDS, *NAMES,
-        _text("principal", "account as sent", "no account involved"),
+        _various("principal", "account as sent", "no account involved"),
         _text("mechanism", "login mechanism", "no login involved"),
         _word("auth_result", "success, failed, unknown", "no login involved"),
         Column("evidence", "dict", "what was seen, rule by rule; never a secret, never raw bytes"),
@@ -137,7 +141,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _word("unseen_server", "the same for the server's", "all were"),
         _text("unparsed", "why no parser took it", "one did"),
         _text("banner", "the server's greeting, at most 200 characters"),
-        _text("client_name", "argument of EHLO, HELO or LHLO"),
+        _various("client_name", "argument of EHLO, HELO or LHLO"),
         _list("capabilities", "what the server offered before TLS, in order", "no list seen"),
         _flag("capabilities_complete", "its last line was seen"),
         _flag("starttls_offered", "STARTTLS or STLS was in the list", "not observable"),
@@ -153,7 +157,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _own("tls_version", "negotiated", "no ServerHello seen"),
         _text("tls_sni", "the name the client asked for"),
         _list("auth_mechanisms", "advertised in clear", "no list seen"),
-        _list("principals", "accounts that tried to log in, in clear"),
+        _various("principals", "accounts that tried to log in, in clear", NEVER, "list"),
         _count("logins", "login attempts in clear"),
         _count("messages", "messages seen in clear"),
         _count("mailbox_commands", "clear commands that read or change a mailbox or group"),
@@ -174,7 +178,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _word("protocol", "as in sessions"),
         _text("server_name", "as in sessions", "not seen"),
         _text("mechanism", "SASL name as registered, or LOGIN-COMMAND, USER-PASS, APOP, AUTHINFO", NEVER),
-        _text("principal", "account as sent"), _text("domain", "NTLM domain, Kerberos or DIGEST realm"),
+        _various("principal", "account as sent"), _text("domain", "NTLM domain, Kerberos or DIGEST realm"),
         _text("authzid", "account to act as", "none sent"),
         _word("exposure", "password, token, guessable, ticket, none"),
         _word("auth_result", "success, failed, unknown"),
@@ -188,10 +192,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         *PLACE, *ENDS,
         _word("protocol", "as in sessions"),
         _word("direction", "submitted, relayed, delivered, fetched"),
-        _text("mail_from", "envelope sender without brackets; the null sender is an empty text, not a missing one", "not seen, or fetched mail"),
-        Column("rcpt_to", "list", "envelope recipients as sent, accepted or not", distinct=True),
+        _various("mail_from", "envelope sender without brackets; the null sender is an empty text, not a missing one", "not seen, or fetched mail"),
+        _various("rcpt_to", "envelope recipients as sent, accepted or not", NEVER, "list"),
         _text("reply_code", "final answer to the content"), _flag("accepted", "the server took it", "no answer seen"),
-        Column("message_id", "string", "Message-ID header", missing="not seen", distinct=True),
+        _various("message_id", "Message-ID header"),
         _count("size_bytes", "content bytes seen", "UInt64", "bytes"), _flag("complete", "its end was seen"),
         _word("protection", "none, smime-encrypted, smime-signed, pgp-mime-encrypted, pgp-mime-signed, pgp-inline, tnef"),
         _text("content_type", "top media type"), _text("from_domain", "of the From header"), _list("to_domains", "of To and Cc"),

@@ -148,7 +148,7 @@ class _Quoted(dict):
 
     def __missing__(self, text: str) -> str:
         field = f'""{text}""' if _PLAIN_JSON(text) else encode_basestring_ascii(encodable(text)).replace('"', '""')
-        if len(field) <= MAX_MEMO_LENGTH:
+        if len(field) <= MAX_MEMO_LENGTH and "@" not in text:  # addresses and message ids hardly repeat
             if len(self) >= MAX_MEMO_ENTRIES:
                 self.clear()
             self[text] = field
@@ -184,10 +184,10 @@ def json_cell(value: Any) -> str:
 
 def texts_cell(values: list[str] | tuple[str, ...] | None) -> str:
     """What `json_cell` gives, for lists that mostly hold one plain text and hardly ever repeat."""
-    if values and len(values) == 1:
-        text = values[0]
-        if _PLAIN_JSON(text):
-            return f'"[""{text}""]"'
+    if not values:
+        return "" if values is None else "[]"
+    if len(values) == 1 and _PLAIN_JSON(values[0]):
+        return f'"[""{values[0]}""]"'
     return json_cell(values)
 
 

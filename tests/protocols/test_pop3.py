@@ -4,7 +4,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from tests.helpers import converse, dialogue, one_sided, same_however_cut, swallow
+from tests.helpers import converse, dialogue, one_sided, same_however_cut, swallow, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -373,3 +373,12 @@ def test_probe(client, server, expected):
 def test_unfinished_exchange_is_unknown():
     found = converse(Pop3Parser, GREETING + f"C: AUTH LOGIN\nS: + \nC: {token('anna')}").facts.logins
     assert [(one.principal, one.secret, one.result) for one in found] == [("anna", None, "unknown")]
+
+
+@pytest.mark.parametrize("command", ["AUTH PLAIN", "USER anna", "PASS secret", "APOP anna " + "0" * 32, "STLS", "XTND XMIT"])
+@pytest.mark.parametrize("answer", ["+OK", "-ERR no"])
+def test_a_stray_line_end_before_a_command_changes_nothing(command, answer):
+    """A bare CR that an earlier line left over stands before the verb."""
+    plain, stray = (facts(GREETING + f"C: {before}{command}\nS: {answer}\nC: QUIT\nS: +OK") for before in ("", "\\r"))
+    assert [told(one, "at", "secret_at") for one in stray.logins] == [told(one, "at", "secret_at") for one in plain.logins]
+    assert (stray.n_commands, stray.starttls_requested, stray.first_clear_command) == (plain.n_commands, plain.starttls_requested, plain.first_clear_command)
