@@ -18,7 +18,6 @@ ROOMS = {"__main__": 0, "cli": 1, "__init__": 2, "api": 3, "pipeline": 4, "repor
          "secret": 8, "kernels": 9, "errors": 10}
 MAY_PRINT_OR_EXIT = ("cli", "__main__")
 LONGER_THAN_500 = {  # path: why it is not a folder of several
-    "pcapsec/kernels/flows.py": "one frame's way through the flow table; every function works on the same arrays, and one compiled kernel holds them all",
     "tests/rules/test_cleartext_rules.py": "a short section for each rule of one family",
 }
 IMPORT_NAMES = {"pyyaml": "yaml"}  # distribution name, lower case, where it is not the module's

@@ -7,12 +7,11 @@ with other content is reported as a conflict.
 """
 from __future__ import annotations
 
-from .flows import _distance, release_segment
+from .flow_table import MASK32, distance, release_segment
 from .jit import kernel, part
 from .memory import copy
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
-_MASK32 = 0xFFFFFFFF
 PATIENCE = 24  # segments of the flow that may pass before an acknowledged hole is a gap
 PATIENCE_UNACKED = 2048  # the same when nobody acknowledged the missing bytes: a retransmission may still come
 PATIENCE_NS = 2_000_000_000  # or this much time
@@ -56,7 +55,7 @@ def _gap(out_turns, work, kind, side, length):
     """Missing bytes of a side: say so, step over them, and begin a new stretch in which offsets and places run in parallel."""
     _turn(out_turns, work, kind, side, 0, length)
     work[_OFFSET0 + side] += length
-    work[_NEXT0 + side] = (work[_NEXT0 + side] + length) & _MASK32
+    work[_NEXT0 + side] = (work[_NEXT0 + side] + length) & MASK32
     work[_LINE0 + side] = work[_OFFSET0 + side]
     work[_LINE_PLACE0 + side] = work[_PLACE0 + side]
 
@@ -64,9 +63,9 @@ def _gap(out_turns, work, kind, side, length):
 @part
 def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
     """Hand one segment on whose beginning is not ahead of its side."""
-    behind = -_distance(segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
+    behind = -distance(segments[row, S_SEQ] >> 32 & MASK32, work[_NEXT0 + side])
     captured = segments[row, S_LENGTH] >> 32
-    wire = segments[row, S_LENGTH] & _MASK32
+    wire = segments[row, S_LENGTH] & MASK32
     at = segments[row, S_AT]
     marks = segments[row, S_INFO] >> 40
     if behind > 0 and not (wire <= 1 and behind == 1) and not marks & MARK_BAD_CHECKSUM:  # a keep-alive may carry one garbage byte
@@ -100,7 +99,7 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
         work[_MARKS] = mark + 1
         work[_PLACE0 + side] = place + fresh
         work[_OFFSET0 + side] += fresh
-        work[_NEXT0 + side] = (work[_NEXT0 + side] + fresh) & _MASK32
+        work[_NEXT0 + side] = (work[_NEXT0 + side] + fresh) & MASK32
         work[_HAS0 + side] = 1
     cut = wire - max(captured, behind)
     if cut > 0:
@@ -113,12 +112,12 @@ def _waits(segments, row, side, work):
     other = 1 - side
     if (segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
         return 0
-    acknowledged = segments[row, S_SEQ] & _MASK32
-    need = _distance(acknowledged, work[_NEXT0 + other])
+    acknowledged = segments[row, S_SEQ] & MASK32
+    need = distance(acknowledged, work[_NEXT0 + other])
     if acknowledged == work[_FIN0 + other]:  # a FIN takes a number of its own
         need -= 1
     told = work[_PHANTOM0 + other]
-    if told >= 0 and _distance(acknowledged, told) <= 0:  # these bytes were said to be missing already
+    if told >= 0 and distance(acknowledged, told) <= 0:  # these bytes were said to be missing already
         return 0
     return need if 0 < need < MAX_GAP else 0
 
@@ -142,9 +141,9 @@ def _silence(segments, row, side, out_turns, work):
     other = 1 - side
     if (segments[row, S_INFO] >> 40) & MARK_NO_ACK or work[_KNOWN0 + other]:
         return
-    acknowledged = segments[row, S_SEQ] & _MASK32
+    acknowledged = segments[row, S_SEQ] & MASK32
     if work[_ACKSET0 + side]:
-        advance = _distance(acknowledged, work[_ACK0 + side])
+        advance = distance(acknowledged, work[_ACK0 + side])
         if 0 < advance < MAX_GAP:
             _turn(out_turns, work, SILENT, other, 0, advance)
             work[_OFFSET0 + other] += advance
@@ -162,16 +161,16 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
             index = work[_HEAD0 + side]
             if index < 0:
                 continue
-            hole = _distance(segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side])
+            hole = distance(segments[rows[index], S_SEQ] >> 32 & MASK32, work[_NEXT0 + side])
             if hole > 0 and (choice < 0 or index < work[_HEAD0 + choice]):
                 choice = side
         if choice >= 0:
             head = rows[work[_HEAD0 + choice]]
-            hole = _distance(segments[head, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + choice])
-            told = _distance(work[_PHANTOM0 + choice], work[_NEXT0 + choice]) if work[_PHANTOM0 + choice] >= 0 else 0
+            hole = distance(segments[head, S_SEQ] >> 32 & MASK32, work[_NEXT0 + choice])
+            told = distance(work[_PHANTOM0 + choice], work[_NEXT0 + choice]) if work[_PHANTOM0 + choice] >= 0 else 0
             if 0 < told <= hole:  # this much was said to be missing already
                 work[_OFFSET0 + choice] += told
-                work[_NEXT0 + choice] = (work[_NEXT0 + choice] + told) & _MASK32
+                work[_NEXT0 + choice] = (work[_NEXT0 + choice] + told) & MASK32
                 hole -= told
             work[_PHANTOM0 + choice] = -1
             if hole > 0:
@@ -186,9 +185,9 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
             need = _waits(segments, row, choice, work)
             if need > 0:
                 told = work[_PHANTOM1 - choice]
-                already = max(0, _distance(told, work[_NEXT1 - choice])) if told >= 0 else 0
+                already = max(0, distance(told, work[_NEXT1 - choice])) if told >= 0 else 0
                 _turn(out_turns, work, GAP, 1 - choice, 0, need - already)
-                work[_PHANTOM1 - choice] = (work[_NEXT1 - choice] + need) & _MASK32
+                work[_PHANTOM1 - choice] = (work[_NEXT1 - choice] + need) & MASK32
             _deliver(segments, arena, _pop(choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
         moved = True
     again = True
@@ -197,7 +196,7 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
         for side in range(2):
             while work[_HEAD0 + side] >= 0:
                 row = rows[work[_HEAD0 + side]]
-                if _distance(segments[row, S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0 or _waits(segments, row, side, work) > 0:
+                if distance(segments[row, S_SEQ] >> 32 & MASK32, work[_NEXT0 + side]) > 0 or _waits(segments, row, side, work) > 0:
                     break
                 _silence(segments, row, side, out_turns, work)
                 _deliver(segments, arena, _pop(side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, work)
@@ -212,9 +211,9 @@ def _hole_is_acknowledged(segments, rows, work, acked0, acked1):
         index = work[_HEAD0 + side]
         if index < 0:
             continue
-        if _distance(segments[rows[index], S_SEQ] >> 32 & _MASK32, work[_NEXT0 + side]) > 0:
+        if distance(segments[rows[index], S_SEQ] >> 32 & MASK32, work[_NEXT0 + side]) > 0:
             acked = acked1 if side == 0 else acked0
-            if acked == 0 or _distance(acked, work[_NEXT0 + side]) > 0:
+            if acked == 0 or distance(acked, work[_NEXT0 + side]) > 0:
                 return True
         else:
             return True
@@ -231,7 +230,7 @@ def _counts_no_syn(segments, rows, n, side, base):
     for i in range(n):
         row = rows[i]
         if segments[row, S_FLOW] == side:
-            ahead = _distance((segments[row, S_SEQ] >> 32) & _MASK32, base)
+            ahead = distance((segments[row, S_SEQ] >> 32) & MASK32, base)
             if ahead == 0:
                 return False
             if ahead == -1 and (segments[row, S_LENGTH] >> 32) > 1:
@@ -256,14 +255,14 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         if size + captured > room:
             break
         side = segments[row, S_FLOW]
-        sequence = (segments[row, S_SEQ] >> 32) & _MASK32
+        sequence = (segments[row, S_SEQ] >> 32) & MASK32
         if side == 0:
             size0 += captured
-            if not seen0 or captured > 1 and _distance(sequence, low0) < 0:
+            if not seen0 or captured > 1 and distance(sequence, low0) < 0:
                 low0 = sequence
             seen0 = True
         else:
-            if not seen1 or captured > 1 and _distance(sequence, low1) < 0:
+            if not seen1 or captured > 1 and distance(sequence, low1) < 0:
                 low1 = sequence
             seen1 = True
         size += captured
@@ -279,11 +278,11 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     base = flows[entry, BASE]
     based0 = state & (ISN_A | BASED_A)
     based1 = state & (ISN_B | BASED_B)
-    work[_NEXT0] = (base >> 32) & _MASK32 if based0 else max(low0, 0)
-    work[_NEXT1] = base & _MASK32 if based1 else max(low1, 0)
-    if seen0 and state & (ISN_A | BASED_A) == ISN_A and _distance(low0, work[_NEXT0]) == -1 and _counts_no_syn(segments, rows, n, 0, work[_NEXT0]):
+    work[_NEXT0] = (base >> 32) & MASK32 if based0 else max(low0, 0)
+    work[_NEXT1] = base & MASK32 if based1 else max(low1, 0)
+    if seen0 and state & (ISN_A | BASED_A) == ISN_A and distance(low0, work[_NEXT0]) == -1 and _counts_no_syn(segments, rows, n, 0, work[_NEXT0]):
         work[_NEXT0] = low0
-    if seen1 and state & (ISN_B | BASED_B) == ISN_B and _distance(low1, work[_NEXT1]) == -1 and _counts_no_syn(segments, rows, n, 1, work[_NEXT1]):
+    if seen1 and state & (ISN_B | BASED_B) == ISN_B and distance(low1, work[_NEXT1]) == -1 and _counts_no_syn(segments, rows, n, 1, work[_NEXT1]):
         work[_NEXT1] = low1
     work[_KNOWN0] = 1 if seen0 or state & BASED_A or state & ISN_A and state & SEEN_A and flows[entry, BYTES_A] >> 24 else 0
     work[_KNOWN1] = 1 if seen1 or state & BASED_B or state & ISN_B and state & SEEN_B and flows[entry, BYTES_B] >> 24 else 0
@@ -296,21 +295,21 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     work[_ACK0] = work[_ACK1] = 0
     work[_ACKSET0] = work[_ACKSET1] = 0
     if state & ISN_B and not work[_KNOWN1]:
-        work[_ACK0], work[_ACKSET0] = base & _MASK32, 1
+        work[_ACK0], work[_ACKSET0] = base & MASK32, 1
     if state & ISN_A and not work[_KNOWN0]:
-        work[_ACK1], work[_ACKSET1] = (base >> 32) & _MASK32, 1
-    work[_FIN0] = (((flows[entry, NEXT] >> 32) & _MASK32) + 1) & _MASK32 if state & FIN_A else -1
-    work[_FIN1] = ((flows[entry, NEXT] & _MASK32) + 1) & _MASK32 if state & FIN_B else -1
+        work[_ACK1], work[_ACKSET1] = (base >> 32) & MASK32, 1
+    work[_FIN0] = (((flows[entry, NEXT] >> 32) & MASK32) + 1) & MASK32 if state & FIN_A else -1
+    work[_FIN1] = ((flows[entry, NEXT] & MASK32) + 1) & MASK32 if state & FIN_B else -1
     work[_PHANTOM0] = work[_PHANTOM1] = -1
     work[_CONFLICTS] = 0
     work[_PENDING] = 0
     work[_HAS0] = work[_HAS1] = 0
     work[_ENTRY_TURN] = work[_TURNS]
     first_turn, first_mark = work[_TURNS], work[_MARKS]
-    out_result[R_FIRST_A] = (base >> 32) & _MASK32 if state & ISN_A else max(low0, 0)
-    out_result[R_FIRST_B] = base & _MASK32 if state & ISN_B else max(low1, 0)
-    acked0 = (flows[entry, ACKED] >> 32) & _MASK32
-    acked1 = flows[entry, ACKED] & _MASK32
+    out_result[R_FIRST_A] = (base >> 32) & MASK32 if state & ISN_A else max(low0, 0)
+    out_result[R_FIRST_B] = base & MASK32 if state & ISN_B else max(low1, 0)
+    acked0 = (flows[entry, ACKED] >> 32) & MASK32
+    acked1 = flows[entry, ACKED] & MASK32
 
     stuck = 0
     stuck_ns = 0
@@ -318,9 +317,9 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         row = rows[i]
         side = segments[row, S_FLOW]
         out_result[R_MAX_IP] = max(out_result[R_MAX_IP], (segments[row, S_INFO] >> 16) & 0xFFFF)
-        sequence = (segments[row, S_SEQ] >> 32) & _MASK32
+        sequence = (segments[row, S_SEQ] >> 32) & MASK32
         place = work[_TAIL0 + side]
-        while place >= 0 and _distance((segments[rows[place], S_SEQ] >> 32) & _MASK32, sequence) > 0:
+        while place >= 0 and distance((segments[rows[place], S_SEQ] >> 32) & MASK32, sequence) > 0:
             place = before[place]
         before[i] = place
         if place >= 0:
@@ -354,14 +353,14 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         for side in range(2):
             acked = acked1 if side == 0 else acked0
             if acked and work[_KNOWN0 + side]:
-                lost = _distance(acked, work[_NEXT0 + side]) - (1 if acked == work[_FIN0 + side] else 0)
+                lost = distance(acked, work[_NEXT0 + side]) - (1 if acked == work[_FIN0 + side] else 0)
                 told = work[_PHANTOM0 + side]
                 if told >= 0:
-                    lost -= max(0, _distance(told, work[_NEXT0 + side]))
+                    lost -= max(0, distance(told, work[_NEXT0 + side]))
                 if 1 < lost < MAX_GAP:
                     _gap(out_turns, work, GAP, side, lost)
-    out_result[R_UNSEEN_A] = _distance(acked1, work[_ACK1]) if not work[_KNOWN0] and work[_ACKSET1] and acked1 else 0
-    out_result[R_UNSEEN_B] = _distance(acked0, work[_ACK0]) if not work[_KNOWN1] and work[_ACKSET0] and acked0 else 0
+    out_result[R_UNSEEN_A] = distance(acked1, work[_ACK1]) if not work[_KNOWN0] and work[_ACKSET1] and acked1 else 0
+    out_result[R_UNSEEN_B] = distance(acked0, work[_ACK0]) if not work[_KNOWN1] and work[_ACKSET0] and acked0 else 0
 
     # what was not handed on stays with the flow, in the order of the capture
     head = tail = 0
@@ -376,7 +375,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             if marks & MARK_DUPLICATE:
                 out_result[R_DUPLICATES] += 1
             else:
-                cut = (segments[row, S_LENGTH] & _MASK32) - captured
+                cut = (segments[row, S_LENGTH] & MASK32) - captured
                 if cut > 0:
                     out_result[R_TRUNCATED] += 1
                     out_result[R_TRUNCATED_BYTES] += cut
@@ -397,7 +396,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             segments[tail - 1, S_NEXT] = rest
         else:
             head = rest
-        tail = flows[entry, SEGMENTS] & _MASK32
+        tail = flows[entry, SEGMENTS] & MASK32
     flows[entry, SEGMENTS] = (head << 32) | tail
     flows[entry, KEPT] = kept
     if work[_KNOWN0] or based0:
@@ -438,8 +437,8 @@ def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_tu
     for k in range(first, last):
         entry = ready[k, 0]
         need = t.flows[entry, KEPT]
-        if n_results and (work[_PLACE0] + (need >> 32) > len(out_bytes) or work[_MARKS] + (need & _MASK32) > len(out_marks)
-                          or work[_TURNS] + 4 * (need & _MASK32) + 8 > len(out_turns)):
+        if n_results and (work[_PLACE0] + (need >> 32) > len(out_bytes) or work[_MARKS] + (need & MASK32) > len(out_marks)
+                          or work[_TURNS] + 4 * (need & MASK32) + 8 > len(out_turns)):
             return k
         if n_results == len(out_results):
             return k

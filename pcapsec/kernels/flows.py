@@ -6,6 +6,7 @@ starts unknown. What the sift calls something else is counted and never stored.
 from __future__ import annotations
 
 
+from .flow_table import MASK32, allocate, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
@@ -17,148 +18,11 @@ from .sift import OTHER as SAYS_OTHER
 from .sift import TLS as SAYS_TLS
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
-_MASK32 = 0xFFFFFFFF
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
 _TLS_KEPT = 16384  # bytes per side of implicit TLS: both hellos and the certificates
 _CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
 _CHECKED_SEGMENTS = 16  # the first kept segments of a flow
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
-
-
-@part
-def _distance(later, earlier):
-    """Signed distance of two sequence numbers (RFC 9293 §3.4)."""
-    return ((later - earlier + 0x80000000) & _MASK32) - 0x80000000
-
-
-@part
-def _mix(x):
-    x = (x ^ ((x >> 31) & 0x1FFFFFFFF)) * -0x61C8864680B583EB
-    x = (x ^ ((x >> 29) & 0x7FFFFFFFF)) * -0x4B47D0C5A6B3F1D3
-    return x ^ ((x >> 32) & _MASK32)
-
-
-@part
-def _pair_hash(a0, a1, b0, b1):
-    return _mix(_mix(a0 + 0x51ED27) ^ a1) ^ _mix(_mix(b0 + 0x2545F49) + b1)
-
-
-@part
-def _find(flows, index, key_hash, a0, a1, b0, b1, ports):
-    """Number of the flow with this key, -1 when there is none."""
-    mask = len(index) - 1
-    slot = key_hash & mask
-    while True:
-        entry = int(index[slot])
-        if entry == 0:
-            return -1
-        entry -= 1
-        if flows[entry, KEY_PORTS] == ports and flows[entry, KEY_A1] == a1 and flows[entry, KEY_B1] == b1 and flows[entry, KEY_A0] == a0 \
-                and flows[entry, KEY_B0] == b0:
-            return entry
-        slot = (slot + 1) & mask
-
-
-@part
-def _hash_of(flows, entry):
-    return _mix(_pair_hash(flows[entry, KEY_A0], flows[entry, KEY_A1], flows[entry, KEY_B0], flows[entry, KEY_B1]) ^ flows[entry, KEY_PORTS])
-
-
-@part
-def _insert(flows, index, entry):
-    mask = len(index) - 1
-    slot = _hash_of(flows, entry) & mask
-    while index[slot] != 0:
-        slot = (slot + 1) & mask
-    index[slot] = entry + 1
-
-
-@part
-def unlink(flows, index, scalars, entry):
-    """Take a flow out of the index, closing the hole behind it so that later probes need no tombstones."""
-    mask = len(index) - 1
-    slot = _hash_of(flows, entry) & mask
-    while index[slot] != entry + 1:
-        if index[slot] == 0:
-            return
-        slot = (slot + 1) & mask
-    hole = slot
-    scalars[INDEX_USED] -= 1
-    while True:
-        slot = (slot + 1) & mask
-        other = int(index[slot])
-        if other == 0:
-            break
-        home = _hash_of(flows, other - 1) & mask
-        if ((slot - home) & mask) >= ((slot - hole) & mask):
-            index[hole] = other
-            hole = slot
-    index[hole] = 0
-
-
-@part
-def free_segments(flows, segments, blocks, scalars, entry):
-    """Give back everything a flow keeps."""
-    row = (flows[entry, SEGMENTS] >> 32) - 1
-    while row >= 0:
-        following = segments[row, S_NEXT] - 1
-        release_segment(segments, blocks, scalars, row)
-        row = following
-    flows[entry, SEGMENTS] = 0
-    flows[entry, KEPT] = 0
-
-
-@part
-def release_segment(segments, blocks, scalars, row):
-    """Give back one kept segment and its bytes."""
-    n_blocks = ((segments[row, S_LENGTH] >> 32) + BLOCK - 1) // BLOCK
-    if n_blocks > 0:
-        scalars[LIVE_BYTES] -= n_blocks * BLOCK
-        head = segments[row, S_AT] >> 3
-        blocks[head] = scalars[ARENA_FREE + n_blocks]
-        scalars[ARENA_FREE + n_blocks] = segments[row, S_AT] + 1
-    segments[row, S_NEXT] = scalars[SEGMENT_FREE]
-    scalars[SEGMENT_FREE] = row + 1
-    scalars[N_LIVE] -= 1
-
-
-@part
-def _allocate(blocks, scalars, n_blocks, arena_bytes):
-    """(arena offset, blocks) of n_blocks contiguous blocks, or of fewer where no stretch is that long any more; -1 when the arena is full.
-
-    Freed stretches are not joined again, so after many short ones there may be none for a long payload although most of the arena is free.
-    """
-    head = scalars[ARENA_FREE + n_blocks]
-    if head:
-        scalars[ARENA_FREE + n_blocks] = blocks[(head - 1) >> 3]
-        scalars[LIVE_BYTES] += n_blocks * BLOCK
-        return head - 1, n_blocks
-    at = scalars[ARENA_TOP]
-    if at + n_blocks * BLOCK <= arena_bytes:
-        scalars[ARENA_TOP] = at + n_blocks * BLOCK
-        scalars[LIVE_BYTES] += n_blocks * BLOCK
-        return at, n_blocks
-    for size in range(n_blocks + 1, MAX_BLOCKS + 1):
-        head = scalars[ARENA_FREE + size]
-        if head:  # the rest of a longer stretch goes to its own list
-            scalars[ARENA_FREE + size] = blocks[(head - 1) >> 3]
-            rest = head - 1 + n_blocks * BLOCK
-            blocks[rest >> 3] = scalars[ARENA_FREE + size - n_blocks]
-            scalars[ARENA_FREE + size - n_blocks] = rest + 1
-            scalars[LIVE_BYTES] += n_blocks * BLOCK
-            return head - 1, n_blocks
-    size = (arena_bytes - at) // BLOCK
-    if size > 0:
-        scalars[ARENA_TOP] = at + size * BLOCK
-        scalars[LIVE_BYTES] += size * BLOCK
-        return at, size
-    for size in range(n_blocks - 1, 0, -1):
-        head = scalars[ARENA_FREE + size]
-        if head:
-            scalars[ARENA_FREE + size] = blocks[(head - 1) >> 3]
-            scalars[LIVE_BYTES] += size * BLOCK
-            return head - 1, size
-    return -1, 0
 
 
 @inlined
@@ -173,7 +37,7 @@ def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
         part_length = min(length, MAX_BLOCKS * BLOCK)
         place = 0
         if part_length > 0:
-            place, n_blocks = _allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
+            place, n_blocks = allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
             if place < 0:
                 return ARENA_FULL
             part_length = min(part_length, n_blocks * BLOCK)
@@ -195,16 +59,16 @@ def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
         segments[row, S_NEXT] = 0
         segments[row, S_INFO] = info
         ends = flows[entry, SEGMENTS]
-        tail = (ends & _MASK32) - 1
+        tail = (ends & MASK32) - 1
         if tail >= 0:
             segments[tail, S_NEXT] = row + 1
-            flows[entry, SEGMENTS] = (ends & ~_MASK32) | (row + 1)
+            flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
         else:
             flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
         flows[entry, KEPT] += (part_length << 32) + 1
         if last_part:
             return DONE
-        sequence = (sequence + part_length) & _MASK32
+        sequence = (sequence + part_length) & MASK32
         at += part_length
         length -= part_length
         wire -= part_length
@@ -217,7 +81,7 @@ def _classify(data, t, entry, side, sequence, port_kind):
     flows, packet = t.flows, t.packet
     state = flows[entry, STATE]
     start_known = state & (ISN_B if side else ISN_A)
-    base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
+    base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
     if start_known and sequence != base:
         if (flows[entry, KEPT] >> 32) > KEPT_UNDECIDED:
             return MAIL if port_kind else OTHER
@@ -242,19 +106,6 @@ def _classify(data, t, entry, side, sequence, port_kind):
 
 
 @part
-def _way(table, key_hash):
-    """(row that holds a hash or -1, row to write it to) in a table of sets of WAYS: an empty row, else the oldest. Column 0 is the hash, column 1 the time."""
-    first = (key_hash & (len(table) // WAYS - 1)) * WAYS
-    victim = first
-    for row in range(first, first + WAYS):
-        if table[row, 0] == key_hash:
-            return row, row
-        if table[victim, 0] != 0 and (table[row, 0] == 0 or table[row, 1] < table[victim, 1]):
-            victim = row
-    return -1, victim
-
-
-@part
 def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     """A flow entry for a first payload, with what a remembered SYN tells; -1 when the table is full."""
     flows, scalars, syns = t.flows, t.scalars, t.syns
@@ -274,19 +125,19 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     state = UNDECIDED | (t.packet[WRAPPED] << WRAP_SHIFT) | (t.packet[VLAN] << VLAN_SHIFT)
     first_ns, first_frame = ts_ns, frame
     base = 0
-    row, victim = _way(syns, key_hash)
+    row, victim = way(syns, key_hash)
     if row >= 0 and ts_ns - syns[row, 1] < _SYN_FRESH_NS:
         who = syns[row, 3] & 15
-        mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
+        mine = (syns[row, 2] & MASK32) if side else (syns[row, 2] >> 32) & MASK32
         known = who & (10 if side else 5)
-        if not known or -2 < _distance(sequence, mine + 1) < (1 << 26):
+        if not known or -2 < distance(sequence, mine + 1) < (1 << 26):
             first_ns, first_frame = syns[row, 1], syns[row, 3] >> 8
             state |= who << 6
             if who & 5 or syns[row, 3] & 16:
                 state |= ISN_A | SEEN_A
             if who & 10 or syns[row, 3] & 16:
                 state |= ISN_B | SEEN_B
-            base = ((((syns[row, 2] >> 32) + 1) & _MASK32) << 32) | (((syns[row, 2] & _MASK32) + 1) & _MASK32)
+            base = ((((syns[row, 2] >> 32) + 1) & MASK32) << 32) | (((syns[row, 2] & MASK32) + 1) & MASK32)
             syns[row, 0] = 0
     elif syns[victim, 0] != 0:
         state |= OVERWRITTEN
@@ -302,7 +153,7 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     flows[entry, FRAMES] = first_frame << 28
     flows[entry, SEGMENTS] = 0
     flows[entry, KEPT] = 0
-    _insert(flows, t.index, entry)
+    insert(flows, t.index, entry)
     scalars[INDEX_USED] += 1
     return entry
 
@@ -311,11 +162,11 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
 def _remember_syn(t, key_hash, side, ts_ns, frame):
     """Write a SYN or SYN/ACK to the direct-mapped table."""
     packet, syns = t.packet, t.syns
-    known_row, row = _way(syns, key_hash)
+    known_row, row = way(syns, key_hash)
     answer = packet[FLAGS] & ACK_FLAG
     sequence = packet[SEQ]
     stored = syns[row, 2] if known_row >= 0 else 0
-    mine = (stored & _MASK32) if side else (stored >> 32) & _MASK32
+    mine = (stored & MASK32) if side else (stored >> 32) & MASK32
     known = syns[row, 3] & (10 if side else 5)
     if known_row < 0 or known and mine != sequence or ts_ns - syns[row, 1] > _SYN_FRESH_NS:
         syns[row, 0] = key_hash
@@ -324,15 +175,15 @@ def _remember_syn(t, key_hash, side, ts_ns, frame):
         syns[row, 3] = frame << 8
     syns[row, 3] |= (2 if side else 1) << (2 if answer else 0)
     if side:
-        syns[row, 2] = (syns[row, 2] & ~_MASK32) | sequence
+        syns[row, 2] = (syns[row, 2] & ~MASK32) | sequence
     else:
-        syns[row, 2] = (syns[row, 2] & _MASK32) | (sequence << 32)
+        syns[row, 2] = (syns[row, 2] & MASK32) | (sequence << 32)
     if answer and not syns[row, 3] & (5 if side else 10):  # the SYN itself was missed: its number stands in the answer
-        asked = (packet[ACK] - 1) & _MASK32
+        asked = (packet[ACK] - 1) & MASK32
         if side:
-            syns[row, 2] = (syns[row, 2] & _MASK32) | (asked << 32)
+            syns[row, 2] = (syns[row, 2] & MASK32) | (asked << 32)
         else:
-            syns[row, 2] = (syns[row, 2] & ~_MASK32) | asked
+            syns[row, 2] = (syns[row, 2] & ~MASK32) | asked
         syns[row, 3] |= 16
 
 
@@ -340,20 +191,20 @@ def _remember_syn(t, key_hash, side, ts_ns, frame):
 def _remember_answer(t, key_hash, side):
     """The last step of a handshake tells the other side's initial sequence number where its SYN/ACK was not seen."""
     packet, syns = t.packet, t.syns
-    row, _victim = _way(syns, key_hash)
+    row, _victim = way(syns, key_hash)
     if row < 0:
         return
     who = syns[row, 3]
     if who & (10 if not side else 5) or not who & (10 if side else 5) or who & 16 or packet[FLAGS] != ACK_FLAG:
         return
-    mine = (syns[row, 2] & _MASK32) if side else (syns[row, 2] >> 32) & _MASK32
-    if packet[SEQ] != (mine + 1) & _MASK32:
+    mine = (syns[row, 2] & MASK32) if side else (syns[row, 2] >> 32) & MASK32
+    if packet[SEQ] != (mine + 1) & MASK32:
         return
-    theirs = (packet[ACK] - 1) & _MASK32
+    theirs = (packet[ACK] - 1) & MASK32
     if side:
-        syns[row, 2] = (syns[row, 2] & _MASK32) | (theirs << 32)
+        syns[row, 2] = (syns[row, 2] & MASK32) | (theirs << 32)
     else:
-        syns[row, 2] = (syns[row, 2] & ~_MASK32) | theirs
+        syns[row, 2] = (syns[row, 2] & ~MASK32) | theirs
     syns[row, 3] |= 16
 
 
@@ -387,7 +238,7 @@ def _segment(data, t, ts_ns, frame):
     else:
         side, a0, a1, b0, b1 = 1, d0, d1, s0, s1
         ports = (dport << 48) | (sport << 32) | packet[TUNNEL]
-    pair = _pair_hash(a0, a1, b0, b1)
+    pair = pair_hash(a0, a1, b0, b1)
     if parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
         return DONE
     if (parameters[P_HOST_SET] or parameters[P_PORT]) and not _matches_filter(parameters, a0, a1, b0, b1, ports):
@@ -397,22 +248,22 @@ def _segment(data, t, ts_ns, frame):
         return INDEX_FULL
     if scalars[N_LIVE] + 64 > len(t.segments):
         return SEGMENTS_FULL
-    key_hash = _mix(pair ^ ports)
+    key_hash = mix(pair ^ ports)
     flags, length, wire, sequence = packet[FLAGS], packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[SEQ]
 
-    print_hash = _mix(key_hash ^ ((sequence << 32) | packet[ACK])) ^ _mix((packet[IP_ID] << 48) ^ (packet[TCP_CHECKSUM] << 32) ^ (flags << 20) ^ wire ^ (side << 62))
-    known_row, seen_row = _way(t.seen, print_hash)
+    print_hash = mix(key_hash ^ ((sequence << 32) | packet[ACK])) ^ mix((packet[IP_ID] << 48) ^ (packet[TCP_CHECKSUM] << 32) ^ (flags << 20) ^ wire ^ (side << 62))
+    known_row, seen_row = way(t.seen, print_hash)
     duplicate = known_row >= 0 and -DUPLICATE_WINDOW_NS <= ts_ns - t.seen[seen_row, 1] <= DUPLICATE_WINDOW_NS \
         and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
 
-    entry = _find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
+    entry = find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
     if flags & SYN:
         if entry >= 0 and not duplicate:
             known = flows[entry, STATE] & (ISN_B if side else ISN_A)
             first = flows[entry, FIRST_NS]
             if known:
-                row_base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
-                same = 0 <= _distance(row_base, sequence + 1) < (1 << 30) and ts_ns - first < 120_000_000_000 and not flows[entry, STATE] & (FIN_A | FIN_B | RST_A | RST_B)
+                row_base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
+                same = 0 <= distance(row_base, sequence + 1) < (1 << 30) and ts_ns - first < 120_000_000_000 and not flows[entry, STATE] & (FIN_A | FIN_B | RST_A | RST_B)
             else:
                 same = ts_ns - first < 3_000_000_000
             if not same:
@@ -420,7 +271,7 @@ def _segment(data, t, ts_ns, frame):
                 entry = -1
         if entry < 0:
             _remember_syn(t, key_hash, side, ts_ns, frame)
-        sequence = (sequence + 1) & _MASK32
+        sequence = (sequence + 1) & MASK32
     elif entry < 0 and wire == 0:
         _remember_answer(t, key_hash, side)
 
@@ -442,8 +293,8 @@ def _segment(data, t, ts_ns, frame):
             if kind <= MAIL_TLS:
                 keep = True
                 if kind == MAIL_TLS and state & (ISN_B if side else ISN_A):
-                    base = (flows[entry, BASE] & _MASK32) if side else (flows[entry, BASE] >> 32) & _MASK32
-                    keep = _distance(sequence, base) < _TLS_KEPT
+                    base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
+                    keep = distance(sequence, base) < _TLS_KEPT
                 elif kind == MAIL:
                     if state & (HELLO_A | HELLO_B) == HELLO_A | HELLO_B:
                         keep = (flows[entry, KEPT] >> 32) < 2 * _TLS_KEPT
@@ -451,7 +302,7 @@ def _segment(data, t, ts_ns, frame):
                         flows[entry, STATE] |= HELLO_B if side else HELLO_A
                 if keep:
                     verdict = -1
-                    if length <= _CHECKED_BYTES or (flows[entry, KEPT] & _MASK32) < _CHECKED_SEGMENTS:
+                    if length <= _CHECKED_BYTES or (flows[entry, KEPT] & MASK32) < _CHECKED_SEGMENTS:
                         verdict = checksum_state(data, packet)
                     marks = MARK_DUPLICATE if duplicate else 0
                     if verdict >= 0:
@@ -486,17 +337,17 @@ def _segment(data, t, ts_ns, frame):
         flows[entry, STATE] = state
         if (state & CLASS_MASK) <= MAIL_TLS:
             ends = flows[entry, NEXT]
-            seen_end = (sequence + wire) & _MASK32
+            seen_end = (sequence + wire) & MASK32
             shift = 0 if side else 32
-            if not state & (SEEN_B if side else SEEN_A) or _distance(seen_end, (ends >> shift) & _MASK32) > 0:
+            if not state & (SEEN_B if side else SEEN_A) or distance(seen_end, (ends >> shift) & MASK32) > 0:
                 if wire > 0 or flags & FIN:  # a FIN tells where the data ended, even where the last of it was lost
-                    flows[entry, NEXT] = (ends & ~(_MASK32 << shift)) | (seen_end << shift)
+                    flows[entry, NEXT] = (ends & ~(MASK32 << shift)) | (seen_end << shift)
                 if wire > 0:
                     flows[entry, STATE] |= SEEN_B if side else SEEN_A
             if flags & ACK_FLAG and not flags & RST:
                 acked = flows[entry, ACKED]
-                if acked == 0 or ((acked >> shift) & _MASK32) == 0 or _distance(packet[ACK], (acked >> shift) & _MASK32) > 0:
-                    flows[entry, ACKED] = (acked & ~(_MASK32 << shift)) | (packet[ACK] << shift)
+                if acked == 0 or ((acked >> shift) & MASK32) == 0 or distance(packet[ACK], (acked >> shift) & MASK32) > 0:
+                    flows[entry, ACKED] = (acked & ~(MASK32 << shift)) | (packet[ACK] << shift)
     return DONE
 
 
@@ -507,7 +358,7 @@ def _gather(data, t, ts_ns):
     The first bytes to arrive win; later ones are ignored where they overlap.
     """
     packet, fragments = t.packet, t.fragments
-    key = _mix(_mix(packet[SRC_LOW] ^ _mix(packet[SRC_HIGH])) ^ _mix(packet[DST_LOW] ^ _mix(packet[DST_HIGH])) ^ (packet[FRAGMENT_ID] << 8) ^ packet[FRAGMENT_PROTOCOL] ^ (packet[TUNNEL] << 32)) | 1
+    key = mix(mix(packet[SRC_LOW] ^ mix(packet[SRC_HIGH])) ^ mix(packet[DST_LOW] ^ mix(packet[DST_HIGH])) ^ (packet[FRAGMENT_ID] << 8) ^ packet[FRAGMENT_PROTOCOL] ^ (packet[TUNNEL] << 32)) | 1
     slot = -1
     oldest = 0
     for i in range(FRAGMENT_SLOTS):
@@ -597,98 +448,3 @@ def scan(data, frames, first, last, frame_base, t):
         elif status == CUT:
             scalars[C_CUT] += 1
     return last, DONE
-
-
-@kernel
-def rehash(t, index):
-    """Fill a larger, empty index int32[:] with all linked flows."""
-    for entry in range(t.scalars[FLOW_TOP]):
-        state = t.flows[entry, STATE]
-        if (state & CLASS_MASK) != FREE and not state & DETACHED:
-            _insert(t.flows, index, entry)
-
-
-@part
-def _count_flow(t, entry):
-    kind = t.flows[entry, STATE] & CLASS_MASK
-    t.scalars[CLASS_FLOWS + kind] += 1
-    t.scalars[CLASS_BYTES + kind] += (t.flows[entry, BYTES_A] >> 24) + (t.flows[entry, BYTES_B] >> 24)
-
-
-@part
-def drop_flow(t, entry):
-    """Forget a flow: count it by class, take it out of the index, free its entry."""
-    flows, scalars = t.flows, t.scalars
-    if flows[entry, STATE] & CLASS_MASK != DONE_WITH:
-        _count_flow(t, entry)
-    free_segments(flows, t.segments, t.blocks, scalars, entry)
-    if not flows[entry, STATE] & DETACHED:
-        unlink(flows, t.index, scalars, entry)
-    flows[entry, STATE] = FREE
-    flows[entry, SEGMENTS] = scalars[FLOW_FREE]
-    scalars[FLOW_FREE] = entry + 1
-
-
-@kernel
-def sweep(t, start, now_ns, settle_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, evict, out_ready):
-    """Look over the flow table: choose flows to parse, drop those that are over and were never kept.
-
-    Args:
-        t Tables; start int64: flow to begin at; now_ns int64
-        settle_ns int64      age after FIN or RST at which a conversation is parsed to its end
-        linger_ns int64      age after FIN or RST at which an entry is forgotten
-        idle_mail_ns, idle_other_ns int64   age of flows without an end
-        kept_limit int64     bytes kept of a flow that make it be parsed in part
-        evict int64          1: flows ended by age are marked evicted and counted
-        out_ready int64[n, 2]  written: flow, 1 if over else 0
-    Returns: (n_ready, flow to go on at, or -1 when all were looked at).
-    """
-    flows, scalars = t.flows, t.scalars
-    n_ready = 0
-    for entry in range(start, scalars[FLOW_TOP]):
-        state = flows[entry, STATE]
-        kind = state & CLASS_MASK
-        if kind == FREE:
-            continue
-        age = now_ns - flows[entry, LAST_NS]
-        ended = (state & (FIN_A | FIN_B)) == (FIN_A | FIN_B) or state & (RST_A | RST_B)
-        if kind <= MAIL_TLS:
-            aged = age > idle_mail_ns
-            over = state & DETACHED or ended and age > settle_ns or aged
-            if over or (flows[entry, KEPT] >> 32) > kept_limit or (flows[entry, KEPT] & _MASK32) > 4096:
-                if n_ready == len(out_ready):
-                    return n_ready, entry
-                if evict and aged and not ended and not state & DETACHED:
-                    flows[entry, STATE] |= EVICTED
-                    scalars[C_EVICTED] += 1
-                out_ready[n_ready, 0] = entry
-                out_ready[n_ready, 1] = 1 if over else 0
-                n_ready += 1
-        elif state & DETACHED or ended and age > linger_ns or age > idle_other_ns:
-            if evict and not ended and not state & DETACHED:
-                scalars[C_EVICTED] += 1
-            drop_flow(t, entry)
-    return n_ready, -1
-
-
-@kernel
-def steer(t, entries, orders):
-    """Carry out what parsers said of flows: orders int64[n]: 0 go on, 1 count both sides from now on, 2 forget the flow, 3 it is something else."""
-    for i in range(len(entries)):
-        entry = entries[i]
-        if orders[i] == 1:
-            t.flows[entry, STATE] |= COUNT_A | COUNT_B
-            free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
-        elif orders[i] == 2:
-            state = t.flows[entry, STATE]
-            if state & (DETACHED | EVICTED):
-                drop_flow(t, entry)
-            else:  # the entry stays a while, so that late copies of its segments do not look like a new conversation
-                _count_flow(t, entry)
-                free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
-                t.flows[entry, STATE] = (state & ~CLASS_MASK) | DONE_WITH
-        elif orders[i] == 3:
-            free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
-            t.flows[entry, STATE] = (t.flows[entry, STATE] & ~CLASS_MASK) | OTHER
-            if t.flows[entry, STATE] & (DETACHED | EVICTED):
-                drop_flow(t, entry)

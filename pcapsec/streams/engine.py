@@ -10,7 +10,7 @@ from typing import Iterator
 
 import numpy
 
-from ..kernels import assembly, flows, tables
+from ..kernels import assembly, flow_table, flows, tables
 
 SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
 LINGER_NS = 10_000_000_000  # after FIN or RST: repeated segments are no new conversation
@@ -104,13 +104,13 @@ class Engine:
     def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
         """Run each kernel of the engine on nothing."""
         flows.scan(data, frames, 0, 0, 1, self.tables)
-        flows.sweep(self.tables, 0, 0, 0, 0, 0, 0, 0, 0, self._ready)
+        flow_table.sweep(self.tables, 0, 0, 0, 0, 0, 0, 0, 0, self._ready)
         assembly.assemble(self.tables, self._ready, 0, 0, *self._scratch, self._out_bytes, self._out_turns, self._out_marks, self._out_results, self._work)
         self.steer([], [])
 
     def steer(self, entries: list[int], orders: list[int]) -> None:
         """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
-        flows.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
+        flow_table.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
 
     def give_up(self, entries: list[int]) -> None:
         """The caller has no room for these conversations: forget them."""
@@ -121,7 +121,7 @@ class Engine:
         now = int(self.scalars[tables.NOW_NS])
         at = 0
         while at >= 0:
-            n_ready, at = flows.sweep(self.tables, at, now, settle, linger, idle_mail, idle_other, kept_limit, 1 if evict else 0, self._ready)
+            n_ready, at = flow_table.sweep(self.tables, at, now, settle, linger, idle_mail, idle_other, kept_limit, 1 if evict else 0, self._ready)
             if n_ready:
                 yield from self._assemble(self._ready[:n_ready].copy())
 
@@ -150,7 +150,7 @@ class Engine:
         if status == tables.INDEX_FULL:
             index = numpy.zeros(len(t.index) * 2, dtype=numpy.int32)
             self.tables = t = t._replace(index=index)
-            flows.rehash(t, index)
+            flow_table.rehash(t, index)
             return
         yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_IN_NEED)
         for _step in range(6):  # each time the half that has been silent longest; half the flows need not hold half of what is kept

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy
 
-from ..kernels import assembly, flows, walk, walk_ng
+from ..kernels import assembly, flow_table, walk, walk_ng
 
 
 def load_kernels() -> None:
@@ -17,5 +17,5 @@ def load_kernels() -> None:
     walk.walk_pcap(data, 0, 1, state, frames)
     walk_ng.walk_pcapng(data, 0, 1, state, numpy.zeros((1, walk_ng.INTERFACE_COLUMNS), dtype=numpy.int64), frames)
     engine.prepare(data, frames)
-    flows.rehash(engine.tables, numpy.zeros(1 << 16, dtype=numpy.int32))
+    flow_table.rehash(engine.tables, numpy.zeros(1 << 16, dtype=numpy.int32))
     assembly.locate(numpy.zeros((1, assembly.N_MARK), dtype=numpy.int64), 0, 0, 0, 0)

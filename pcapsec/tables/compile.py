@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import Any, Callable, Iterable
 
 from .schema import Column
-from .text import BOOLEAN, EMPTY, MAX_MEMO_ENTRIES, MAX_MEMO_LENGTH, Cells, ListCells, cell, iso, json_cell, seconds, texts_cell
+from .text import BOOLEAN, EMPTY, MAX_MEMO_LENGTH, Cells, ListCells, cell, iso, json_cell, seconds, texts_cell
 
+MAX_TOGETHER = 4096  # texts remembered for each run of columns, a KiB each at most
 Fill = dict[str, str]
 
 NAMESPACE: dict[str, Any] = {"B": BOOLEAN, "NIL": EMPTY, "cells": Cells(), "lists": ListCells(), "cell": cell, "iso": iso, "seconds": seconds,
@@ -60,7 +61,7 @@ class _Together(dict):
     def __missing__(self, values: tuple) -> str:
         text = self._make(*values)
         if len(text) <= 4 * MAX_MEMO_LENGTH:
-            if len(self) >= MAX_MEMO_ENTRIES:
+            if len(self) >= MAX_TOGETHER:
                 self.clear()
             self[values] = text
         return text

@@ -11,7 +11,7 @@ from scapy.layers.inet import IP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
 
-from pcapsec.kernels import assembly, flows, tables
+from pcapsec.kernels import assembly, flow_table, flows, tables
 from pcapsec.streams.engine import FORGET, GO_ON, Engine
 
 CLIENT, SERVER = 0, 1
@@ -146,6 +146,6 @@ def test_the_index_grows_and_the_table_forgets_when_it_must():
 
 def test_every_kernel_has_one_signature():
     conversations(Talk().open().turns(DIALOGUE).close().frames())
-    flows.rehash(Engine().tables, numpy.zeros(1 << 16, dtype=numpy.int32))
-    for kernel in (flows.scan, flows.rehash, flows.sweep, flows.steer, assembly.assemble):
+    flow_table.rehash(Engine().tables, numpy.zeros(1 << 16, dtype=numpy.int32))
+    for kernel in (flows.scan, flow_table.rehash, flow_table.sweep, flow_table.steer, assembly.assemble):
         assert len(kernel.signatures) == 1, kernel

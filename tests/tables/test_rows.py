@@ -8,12 +8,13 @@ import shutil
 import struct
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from pcapsec.records import SERVER, Facts, Login, TlsHandshake
 from pcapsec.secret import Fingerprints, Secret
-from pcapsec.tables import schema
+from pcapsec.tables import compile, schema
 from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state
 from tests import sessions as made
 
@@ -77,6 +78,24 @@ def test_tls_as_csv():
     assert {name: values[name] for name in ("tls_version", "tls_sni", "starttls_state", "auth_mechanisms", "capabilities", "server_name", "principals")} == {
         "tls_version": "TLSv1.3", "tls_sni": "imap.example.com", "starttls_state": None, "auth_mechanisms": None, "capabilities": None,
         "server_name": "imap.example.com", "principals": ()}
+
+
+def test_outer_layers_stand_in_csv_too():
+    session = made.submission(encapsulation="vlan.10/vxlan.5000")
+    assert ",port,syn,vlan.10/vxlan.5000,,,full," in texts(rows_of(session))["sessions"][0]
+
+
+def test_columns_looked_up_together_read_as_those_alone(monkeypatch):
+    columns = [schema.Column(name, dtype, "", missing=missing, ours=ours) for name, dtype, missing, ours in (
+        ("a", "string", "none", True), ("b", "list", "none", False), ("c", "boolean", "none", False), ("d", "UInt32", "never", False), ("e", "string", "none", False))]
+    fill = {"a": "x.a or None", "b": "x.b", "c": "x.c", "d": "x.d", "e": "x.e"}
+    alone = compile.row_function("alone", "x", columns, fill, text=True)
+    together = compile.row_function("together", "x", columns, fill, text=True, together=(("a", "d"),))
+    monkeypatch.setattr(compile, "MAX_TOGETHER", 2)
+    for a, b, c, d, e in (("", None, None, 0, None), ("one", ("x", "y"), True, 1, "=1"), ("", (), False, 2, "f,g"), ("one", ("x", "y"), True, 1, ""), ("z" * 2000, ("x",), None, 3, "")):
+        x = SimpleNamespace(a=a, b=b, c=c, d=d, e=e)
+        assert together(x) == together(x) == alone(x)
+    assert alone(SimpleNamespace(a="one", b=("x",), c=False, d=7, e="=1")) == 'one,"[""x""]",false,7,\'=1\n'
 
 
 def test_a_handshake_that_said_nothing_has_no_row():

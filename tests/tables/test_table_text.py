@@ -9,7 +9,7 @@ import time
 import pytest
 from hypothesis import given, strategies
 
-from pcapsec.tables.text import Cells, ListCells, cell, guard, iso, json_cell, to_json, unguard, visible
+from pcapsec.tables.text import Cells, ListCells, cell, guard, iso, json_cell, texts_cell, to_json, unguard, visible
 
 
 @pytest.mark.parametrize("text, field", [
@@ -115,3 +115,17 @@ def test_long_cells_take_linear_time():
     for text in ("'" * 200_000, " " * 200_000, "\x1b" * 200_000, "=" * 200_000, '"' * 200_000):
         cell(text)
     assert time.process_time() - begun < 2
+
+
+_ANY_TEXT = strategies.text(strategies.characters(max_codepoint=0x10FFFF, exclude_categories=()), max_size=8)
+
+
+@given(strategies.one_of(strategies.none(), strategies.lists(_ANY_TEXT, max_size=3)))
+def test_texts_cell_says_what_json_cell_says(values):
+    assert texts_cell(values) == json_cell(values)
+
+
+@given(strategies.dictionaries(_ANY_TEXT, strategies.one_of(_ANY_TEXT, strategies.integers(), strategies.booleans(), strategies.lists(_ANY_TEXT, max_size=3)), max_size=4))
+def test_json_cell_is_the_json_quoted(value):
+    text = to_json(value)
+    assert json_cell(value) == ('"' + text.replace('"', '""') + '"' if '"' in text or "," in text else text)
