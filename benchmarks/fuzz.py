@@ -53,14 +53,12 @@ class Mutator:
     """
 
     def __init__(self, seed: int, corpus: Path | None = None):
-        from hostile import seeds
+        from hostile import captures, seeds
 
         self.seed = seed
-        self.files = seeds.files(ROOT / "samples", corpus)
-        self.files["made-conversation"] = seeds.frame_it(seeds.dialogues()["smtp"], random.Random(1))
+        self.files = captures.made() | captures.files(ROOT / "samples", corpus)
         self.names = list(self.files)
-        ours = seeds.files(ROOT / "samples")
-        self.conversations = list(seeds.dialogues().values()) * 4 + seeds.conversations_of(ours)
+        self.conversations = list(seeds.dialogues().values()) * 4 + captures.conversations_of(captures.files(ROOT / "samples"))
 
     def make(self, number: int) -> tuple[bytes, bytes | None]:
         """The bytes, and a second, unharmed file to read with them or None."""

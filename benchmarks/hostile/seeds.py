@@ -4,14 +4,12 @@ from __future__ import annotations
 import base64
 import random
 import struct
-from pathlib import Path
 
 from tests.frames import Segment, Talk, mirrored, pcap
 from tests.helpers import dialogue
 
 from .mutations import Turn, mutate_dialogue
 
-LARGEST_FILE = 60_000  # bytes; what mutates fast
 PORTS = (25, 25, 587, 143, 110, 119, 4190, 465, 993, 24, 2525, 8080, 1080, 40001, 2000, 433)
 
 
@@ -423,42 +421,3 @@ def _overlap(segments: list[Segment], chance: random.Random) -> None:
 def mutated_conversation(all_turns: list[list[Turn]], chance: random.Random) -> bytes:
     """One of the conversations, hurt and framed."""
     return frame_it(mutate_dialogue(chance.choice(all_turns), chance.choice(all_turns), chance), chance)
-
-
-def files(*folders: Path | None) -> dict[str, bytes]:
-    """Capture files that are small enough, by name; those of a corpus have no business being listed elsewhere."""
-    found = {}
-    for folder in folders:
-        if folder is None:
-            continue
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.endswith((".csv", ".md", ".py", ".txt", ".json", ".jsonl")) and 24 <= path.stat().st_size <= LARGEST_FILE:
-                found[path.name if path.name not in found else str(path)] = path.read_bytes()
-    return found
-
-
-def conversations_of(captures: dict[str, bytes]) -> list[list[Turn]]:
-    """The conversations inside captures as the engine rebuilds them."""
-    import io
-
-    from pcapsec.capture.inputs import plan
-    from pcapsec.capture.source import open_source
-    from pcapsec.kernels import assembly, tables
-    from pcapsec.streams.engine import FORGET, Engine
-
-    found: list[list[Turn]] = []
-    for data in captures.values():
-        engine = Engine()
-        for window in open_source(plan(io.BytesIO(data), errors=[])[0], errors=[]):
-            for batch in engine.take(window.data, window.frames, window.n_frames, window.first_frame):
-                engine.steer(batch.entries, [FORGET] * len(batch.entries))
-        for batch in engine.finish():
-            for row, result in zip(batch.flows, batch.results):
-                ports = row[tables.KEY_PORTS]
-                flip = 1 if row[tables.STATE] & (tables.SYN_B | tables.SYNACK_A) or (ports >> 48) & 0xFFFF < (ports >> 32) & 0xFFFF else 0
-                turns = [(turn[1] ^ flip, batch.data[turn[2]:turn[2] + turn[3]]) for turn in batch.turns[result[assembly.R_TURN]:result[assembly.R_TURN] + result[assembly.R_TURNS]]
-                         if turn[0] == assembly.DATA]
-                if turns and sum(len(text) for _side, text in turns) < LARGEST_FILE:
-                    found.append(turns)
-            engine.steer(batch.entries, [FORGET] * len(batch.entries))
-    return found

@@ -248,3 +248,17 @@ def test_nothing_raises_and_no_secret_is_shown(mechanism):
         login = exchange.finish("unknown")
         if login.secret is not None:
             assert login.exposure != "none" and login.secret_at == 20 and "***" in repr(login)
+
+
+def test_an_encryption_type_is_a_number_of_four_octets():
+    """A longer one would be a number that Python refuses to write down."""
+    def ap_req(etype: bytes) -> bytes:
+        def der(tag: int, *parts: bytes) -> bytes:
+            inner = b"".join(parts)
+            return bytes((tag, 0x82)) + len(inner).to_bytes(2, "big") + inner
+        ticket = der(0x61, der(0x30, der(0xA1, der(0x1B, b"EXAMPLE.COM")), der(0xA3, der(0x30, der(0xA0, der(2, etype))))))
+        return kerberos.KRB5_OID + b"\1\0" + der(0x6E, der(0x30, der(0xA3, ticket)))
+
+    found = [kerberos.find_ticket(ap_req(etype)) for etype in (b"\x17", b"\xff", b"\x7f" * 4, b"\x7f" * 5, b"\x7f" * 4000, b"")]
+    assert [ticket.etype for ticket in found] == [23, -1, 0x7F7F7F7F, None, None, 0]
+    assert found[4].realm == "EXAMPLE.COM"
