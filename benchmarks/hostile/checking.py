@@ -61,7 +61,7 @@ def _ring(_signal: int, _frame: Any) -> None:
 @contextlib.contextmanager
 def tight() -> Iterator[None]:
     """Tables for a handful of flows, windows of a few frames, conversations parsed in parts: what a flood does to large tables, small ones show with few frames."""
-    small = {"MAX_FLOWS": 16, "MAX_SEGMENTS": 192, "ARENA_BYTES": 1 << 17, "KEPT_LIMIT": 3000, "SWEEP_FRAMES": 20, "OUT_BYTES": 2048}
+    small = {"MAX_FLOWS": 16, "MAX_SEGMENTS": 320, "ARENA_BYTES": 1 << 17, "KEPT_LIMIT": 3000, "SWEEP_FRAMES": 20, "OUT_BYTES": 2048}
     before, max_open = {name: getattr(engine, name) for name in small}, pipeline_run.MAX_OPEN
     new_tables, open_source = tables.new_tables, pipeline_run.open_source
     try:

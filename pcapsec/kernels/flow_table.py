@@ -242,7 +242,7 @@ def sweep(t, start, now_ns, settle_ns, linger_ns, idle_mail_ns, idle_other_ns, k
                 out_ready[n_ready, 0] = entry
                 out_ready[n_ready, 1] = 1 if over else 0
                 n_ready += 1
-        elif state & DETACHED or ended and age > linger_ns or age > idle_other_ns:
+        elif state & DETACHED or ended and age > (4 * linger_ns if kind == DONE_WITH else linger_ns) or age > idle_other_ns:
             if evict and not ended and not state & DETACHED:
                 scalars[C_EVICTED] += 1
             drop_flow(t, entry)

@@ -22,6 +22,7 @@ _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to anot
 _TLS_KEPT = 16384  # bytes per side of implicit TLS: both hellos and the certificates
 _CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
 _CHECKED_SEGMENTS = 16  # the first kept segments of a flow
+_TIME_MASK = (1 << 28) - 1
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
 
 
@@ -226,6 +227,28 @@ def _matches_filter(p, a0, a1, b0, b1, ports):
     return True
 
 
+@part
+def _seen_lately(seen, print_hash, ts_ns):
+    """Whether a frame with this hash passed within the window. A set has four entries: 36 bits of the hash, 28 bits of time in steps of 4096 ns."""
+    first = (print_hash & (SEEN_ENTRIES // 4 - 1)) * 4
+    for i in range(4):
+        entry = seen[first + i]
+        if (entry ^ print_hash) & ~_TIME_MASK == 0:
+            age = (((ts_ns >> 12) - entry + (1 << 27)) & _TIME_MASK) - (1 << 27)
+            return -DUPLICATE_WINDOW_NS >> 12 <= age <= DUPLICATE_WINDOW_NS >> 12
+    return False
+
+
+@part
+def _note_seen(seen, print_hash, ts_ns):
+    """Remember a frame; the oldest of its set goes."""
+    first = (print_hash & (SEEN_ENTRIES // 4 - 1)) * 4
+    seen[first + 3] = seen[first + 2]
+    seen[first + 2] = seen[first + 1]
+    seen[first + 1] = seen[first]
+    seen[first] = (print_hash & ~_TIME_MASK) | ((ts_ns >> 12) & _TIME_MASK)
+
+
 @inlined
 def _segment(data, t, ts_ns, frame):
     """One TCP segment into the tables; DONE, or which table must be enlarged or emptied before it is offered again."""
@@ -252,11 +275,21 @@ def _segment(data, t, ts_ns, frame):
     flags, length, wire, sequence = packet[FLAGS], packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[SEQ]
 
     print_hash = mix(key_hash ^ ((sequence << 32) | packet[ACK])) ^ mix((packet[IP_ID] << 48) ^ (packet[TCP_CHECKSUM] << 32) ^ (flags << 20) ^ wire ^ (side << 62))
-    known_row, seen_row = way(t.seen, print_hash)
-    duplicate = known_row >= 0 and -DUPLICATE_WINDOW_NS <= ts_ns - t.seen[seen_row, 1] <= DUPLICATE_WINDOW_NS \
-        and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
+    duplicate = _seen_lately(t.seen, print_hash, ts_ns) and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
 
     entry = find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
+    if entry >= 0 and (flows[entry, STATE] & CLASS_MASK) > MAIL_TLS and not flags & SYN:  # nothing of it is kept: count, and be done
+        scalars[C_TCP] += 1
+        if duplicate:
+            scalars[C_DUPLICATES] += 1
+            scalars[C_DUPLICATE_PAYLOAD] += 1 if wire > 0 else 0
+            return DONE
+        _note_seen(t.seen, print_hash, ts_ns)
+        flows[entry, LAST_NS] = ts_ns
+        flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
+        if flags & (FIN | RST):
+            flows[entry, STATE] |= (FIN_B if side else FIN_A) if flags & FIN else (RST_B if side else RST_A)
+        return DONE
     if flags & SYN:
         if entry >= 0 and not duplicate:
             known = flows[entry, STATE] & (ISN_B if side else ISN_A)
@@ -317,13 +350,12 @@ def _segment(data, t, ts_ns, frame):
                     if status != DONE:
                         return status
     scalars[C_TCP] += 1
-    t.seen[seen_row, 0] = print_hash
-    t.seen[seen_row, 1] = ts_ns
     if duplicate:
         scalars[C_DUPLICATES] += 1
         if wire > 0:
             scalars[C_DUPLICATE_PAYLOAD] += 1
         return DONE
+    _note_seen(t.seen, print_hash, ts_ns)
     if entry >= 0:
         flows[entry, LAST_NS] = max(ts_ns, flows[entry, LAST_NS])
         flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1

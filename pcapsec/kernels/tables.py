@@ -49,8 +49,8 @@ MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD = 1, 
 
 # --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
 SYN_ENTRIES = 1 << 17
-WAYS = 4  # rows of a set in the two tables of what was seen lately; enough that only a flood makes them forget
-# --- one remembered frame for duplicates: int64[2]: hash, ts_ns
+WAYS = 4  # rows of a set; enough that only a flood makes it forget
+# --- one remembered frame for duplicates: 36 bits of its hash, 28 bits of its time
 SEEN_ENTRIES = 1 << 15
 DUPLICATE_WINDOW_NS = 20_000_000
 
@@ -88,7 +88,7 @@ class Tables(NamedTuple):
     arena: numpy.ndarray  # uint8[ceiling]
     blocks: numpy.ndarray  # int64 view of arena, for its free lists
     syns: numpy.ndarray  # int64[SYN_ENTRIES, 4]
-    seen: numpy.ndarray  # int64[SEEN_ENTRIES, 2]
+    seen: numpy.ndarray  # int64[SEEN_ENTRIES]
     fragments: numpy.ndarray  # int64[FRAGMENT_SLOTS, 12]
     fragment_data: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES]
     fragment_map: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES // 8]
@@ -108,7 +108,7 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
     return Tables(
         flows=numpy.zeros((max_flows, N_FLOW), dtype=numpy.int64), index=numpy.zeros(index_entries, dtype=numpy.int32),
         segments=numpy.zeros((max_segments, N_SEGMENT), dtype=numpy.int64), arena=arena, blocks=arena.view(numpy.int64),
-        syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros((SEEN_ENTRIES, 2), dtype=numpy.int64),
+        syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros(SEEN_ENTRIES, dtype=numpy.int64),
         fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

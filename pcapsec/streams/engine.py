@@ -13,11 +13,11 @@ import numpy
 from ..kernels import assembly, flow_table, flows, tables
 
 SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
-LINGER_NS = 10_000_000_000  # after FIN or RST: repeated segments are no new conversation
+LINGER_NS = 2_000_000_000  # after FIN or RST: repeated segments are no new conversation; mail is remembered four times as long
 IDLE_MAIL_NS = 7_200_000_000_000  # IMAP IDLE is renewed every 29 minutes (RFC 2177); four times that
 IDLE_OTHER_NS = 300_000_000_000
-KEPT_IN_NEED = 4096  # the same when there is no room
 KEPT_LIMIT = 262_144  # bytes kept of one flow before it is parsed in part
+KEPT_IN_NEED = 4096  # the same when there is no room
 ARENA_BYTES = 128 << 20  # ceiling of all kept bytes
 ANY_AGE = -(1 << 63)  # clocks may jump back by centuries, so a flow may be younger than none
 MAX_FLOWS = 1 << 21
@@ -25,7 +25,7 @@ MAX_SEGMENTS = 3 << 18  # of 64 bytes; beyond it the longest idle are parsed and
 OUT_BYTES = 1 << (12 + 6)
 ROWS_IN_FLOW = 8192
 MAX_READY = 4096
-SWEEP_FRAMES = 262_144  # frames between two looks over the flow table, or
+SWEEP_FRAMES = 65_536  # frames between two looks over the flow table, or
 SWEEP_BYTES = 8 << 20  # bytes newly kept
 GO_ON, COUNT, FORGET, SOMETHING_ELSE = 0, 1, 2, 3
 
