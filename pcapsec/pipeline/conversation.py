@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy
 
 from ..kernels import assembly, tables
-from ..kernels.assembly import locate
+from ..kernels.assembly import (DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_MORE, R_OVER, R_TURN,
+                                R_TURNS, R_UNSEEN_A, R_UNSEEN_B, locate)
 from ..protocols.detect import PARSERS, detect
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
 from ..streams.engine import COUNT, FORGET, GO_ON, SOMETHING_ELSE
@@ -24,12 +25,11 @@ class Conversation:
     """
 
     __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "n_marks", "base",
-                 "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "duplicates", "truncated", "truncated_bytes", "conflicts", "checked", "bad", "max_ip",
-                 "unseen_bytes", "fault")
+                 "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault")
 
     def __init__(self, row: list[int], result: list[int]):
         self.row = row
-        self.first_sequence = (result[assembly.R_FIRST_A], result[assembly.R_FIRST_B])
+        self.first_sequence = (result[R_FIRST_A], result[R_FIRST_B])
         self.flip = -1  # 0: A is the client, 1: B is; -1 not known yet
         self.role_source = ""
         self.parser = None
@@ -46,9 +46,7 @@ class Conversation:
         self.unseen: list[str | None] = [None, None]
         self.gap_bytes = [0, 0]
         self.n_gaps = 0
-        self.duplicates = self.truncated = self.truncated_bytes = self.conflicts = self.max_ip = 0
-        self.checked, self.bad = [0, 0], [0, 0]
-        self.unseen_bytes = [0, 0]
+        self.totals: list[int] | None = None  # assembly's counts of all pieces so far, in the columns of its results
         self.fault: str | None = None
 
     # --- pieces
@@ -56,30 +54,23 @@ class Conversation:
     def take(self, row: list[int], result: list[int], turns: list[list[int]], data: bytes, marks: numpy.ndarray) -> int:
         """One piece: counts, then each turn to the parser. Returns what the engine shall do with later bytes."""
         self.row = row
-        self.duplicates += result[assembly.R_DUPLICATES]
-        self.truncated += result[assembly.R_TRUNCATED]
-        self.truncated_bytes += result[assembly.R_TRUNCATED_BYTES]
-        self.conflicts += result[assembly.R_CONFLICTS]
-        self.checked[0] += result[assembly.R_CHECKED_A]
-        self.checked[1] += result[assembly.R_CHECKED_B]
-        self.bad[0] += result[assembly.R_BAD_A]
-        self.bad[1] += result[assembly.R_BAD_B]
-        if result[assembly.R_MAX_IP] > self.max_ip:
-            self.max_ip = result[assembly.R_MAX_IP]
-        self.unseen_bytes[0] = max(self.unseen_bytes[0], result[assembly.R_UNSEEN_A])
-        self.unseen_bytes[1] = max(self.unseen_bytes[1], result[assembly.R_UNSEEN_B])
-        over = bool(result[assembly.R_OVER] and not result[assembly.R_MORE])
-        self._remember(marks, result)
-        first = result[assembly.R_TURN]
-        chosen = turns[first:first + result[assembly.R_TURNS]]
+        if self.totals is None:
+            self.totals = result
+        else:
+            self._add(result)
+        over = bool(result[R_OVER] and not result[R_MORE])
+        if result[R_MARKS]:
+            self._remember(marks, result[R_MARK], result[R_MARKS])
+        first = result[R_TURN]
+        chosen = turns[first:first + result[R_TURNS]]
         if self.flip < 0:
             self._roles_by_handshake(row)
         if self.waiting is not None:
             chosen = self._recognise(chosen, data, over)
         if self.parser is not None:
             self._feed_turns(chosen, data)
-        self.base[0] += result[assembly.R_DELIVERED_A]
-        self.base[1] += result[assembly.R_DELIVERED_B]
+        self.base[0] += result[R_DELIVERED_A]
+        self.base[1] += result[R_DELIVERED_B]
         if over:
             self._finish()
             return FORGET
@@ -88,6 +79,13 @@ class Conversation:
         if self.handshake is not None and self.handshake.complete or self.fault:
             return COUNT
         return GO_ON
+
+    def _add(self, result: list[int]) -> None:
+        totals = self.totals
+        for column in range(R_DUPLICATES, R_MAX_IP):
+            totals[column] += result[column]
+        for column in (R_MAX_IP, R_UNSEEN_A, R_UNSEEN_B):
+            totals[column] = max(totals[column], result[column])
 
     def give_up(self, row: list[int]) -> None:
         """There is no room to wait for its end."""
@@ -104,7 +102,7 @@ class Conversation:
         try:
             for kind, side, place, length, offset in turns:
                 role, at = side ^ flip, base[side] + offset
-                if kind == assembly.DATA:
+                if kind == DATA:
                     parser.feed(role, data[place:place + length], at)
                     if parser.handover is not None:
                         self._hand_over()
@@ -201,14 +199,23 @@ class Conversation:
     def _recognise(self, turns: list[list[int]], data: bytes, over: bool) -> list[list[int]]:
         """Look at each side's first bytes. Returns the turns that are still to be fed: none when they are kept for later, or were fed from there."""
         waiting = self.waiting
-        first: list[bytes] = [b"", b""]
+        if not waiting and len(turns) > 1 and turns[0][0] == DATA and turns[1][0] == DATA and turns[0][1] != turns[1][1]:
+            _kind, side, place, length, _offset = turns[0]  # a greeting and its answer: nearly always enough
+            other = turns[1][2]
+            first = [data[place:place + min(length, LOOK)], data[other:other + min(turns[1][3], LOOK)]]
+            found = self._detect(first[::-1] if side else first, over and len(turns) == 2)
+            if found in _MAIL:
+                self.waiting, self.protocol = None, found
+                self._begin(found, self._start_seen())
+                return turns
+        first = [b"", b""]
         for kind, side, piece, _at in waiting:
-            if kind == assembly.DATA and len(first[side]) < LOOK:
+            if kind == DATA and len(first[side]) < LOOK:
                 first[side] += piece[:LOOK]
         found, looked = None, 0
         for enough in (2, 8):  # two turns usually say it; eight show more of a protocol than detection asks for
             for kind, side, place, length, _offset in turns[looked:enough]:
-                if kind == assembly.DATA and len(first[side]) < LOOK:
+                if kind == DATA and len(first[side]) < LOOK:
                     first[side] += data[place:place + min(length, LOOK)]
             looked = enough
             if enough == 2 and (len(turns) > 2 or not over) and not (first[0] and first[1]):
@@ -219,7 +226,7 @@ class Conversation:
         if found is None and not over and self.waited < MAX_UNDECIDED:
             base = self.base
             for kind, side, place, length, offset in turns:
-                if kind == assembly.DATA:
+                if kind == DATA:
                     waiting.append((kind, side, data[place:place + length], base[side] + offset))
                     self.waited += length
                 else:
@@ -234,7 +241,7 @@ class Conversation:
             return []
         self._begin(self.protocol, self._start_seen())
         for kind, side, piece, at in waiting:
-            if kind == assembly.DATA:
+            if kind == DATA:
                 self._feed(side ^ self.flip, piece, at)
             else:
                 self._missing(kind, side ^ self.flip, piece[0], piece[1], at)
@@ -309,11 +316,7 @@ class Conversation:
 
     # --- places
 
-    def _remember(self, marks: numpy.ndarray, result: list[int]) -> None:
-        n = result[assembly.R_MARKS]
-        if not n:
-            return
-        first = result[assembly.R_MARK]
+    def _remember(self, marks: numpy.ndarray, first: int, n: int) -> None:
         if not self.base[0] and not self.base[1]:
             self.n_marks = n
             self.marks.append((marks, first, first + n))

@@ -6,6 +6,7 @@ import socket
 import struct
 
 from ..kernels import layers, tables
+from ..kernels.assembly import R_BAD_A, R_CHECKED_A, R_CONFLICTS, R_DUPLICATES, R_MAX_IP, R_TRUNCATED, R_TRUNCATED_BYTES, R_UNSEEN_A
 from ..records import CLIENT, SERVER, Facts, Session
 from .conversation import Conversation
 
@@ -71,7 +72,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         conversation: a finished one, protocol recognised or on a mail port.
         locate_frame: global frame number -> (capture name, frame in it).
     """
-    row = conversation.row
+    row, totals = conversation.row, conversation.totals
     flip = conversation.flip
     state = row[tables.STATE]
     a_ip, b_ip = address_text(row[0], row[1]), address_text(row[2], row[3])
@@ -100,8 +101,8 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
     unseen = list(conversation.unseen)
     start_seen = bool(state & (tables.ISN_A | tables.ISN_B))
     packets_c, packets_s = bytes_c & 0xFFFFFF, bytes_s & 0xFFFFFF
-    silent_c = not bytes_c >> 24 and (conversation.unseen_bytes[a] > 0 or packets_c == 0 and not seen_c)
-    silent_s = not bytes_s >> 24 and (conversation.unseen_bytes[b] > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
+    silent_c = not bytes_c >> 24 and (totals[R_UNSEEN_A + a] > 0 or packets_c == 0 and not seen_c)
+    silent_s = not bytes_s >> 24 and (totals[R_UNSEEN_A + b] > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
     if silent_c:
         unseen[CLIENT] = "one_sided"
     if silent_s:
@@ -117,9 +118,9 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         completeness = "one_sided"
     elif not start_seen:
         completeness = "midstream"
-    elif conversation.n_gaps and conversation.n_gaps > conversation.truncated:
+    elif conversation.n_gaps and conversation.n_gaps > totals[R_TRUNCATED]:
         completeness = "gapped"
-    elif conversation.truncated:
+    elif totals[R_TRUNCATED]:
         completeness = "truncated"
     else:
         completeness = "full"
@@ -143,9 +144,9 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         tls_mode="implicit" if implicit else "starttls" if facts.tls_started else "none", completeness=completeness,
         unseen_client=unseen[CLIENT], unseen_server=unseen[SERVER], start_seen=start_seen, packets_client=packets_c, packets_server=packets_s,
         bytes_client=bytes_c >> 24, bytes_server=bytes_s >> 24, gap_bytes_client=conversation.gap_bytes[CLIENT],
-        gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=conversation.truncated,
-        truncated_bytes=conversation.truncated_bytes, n_duplicate_frames=conversation.duplicates, n_overlap_conflicts=conversation.conflicts,
-        n_checked_client=conversation.checked[a], n_checked_server=conversation.checked[b], n_bad_checksum_client=conversation.bad[a],
-        n_bad_checksum_server=conversation.bad[b], max_ip_length=conversation.max_ip, acked_unseen_client=conversation.unseen_bytes[a],
-        acked_unseen_server=conversation.unseen_bytes[b],
+        gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=totals[R_TRUNCATED],
+        truncated_bytes=totals[R_TRUNCATED_BYTES], n_duplicate_frames=totals[R_DUPLICATES], n_overlap_conflicts=totals[R_CONFLICTS],
+        n_checked_client=totals[R_CHECKED_A + a], n_checked_server=totals[R_CHECKED_A + b], n_bad_checksum_client=totals[R_BAD_A + a],
+        n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=totals[R_UNSEEN_A + a],
+        acked_unseen_server=totals[R_UNSEEN_A + b],
         finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=_encapsulation(state), locate=locate)
