@@ -22,6 +22,7 @@ from frames import START_NS, Talk, pcap
 from tests import capture_files as made
 
 import pcapsec
+from pcapsec import pipeline
 from pcapsec.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,14 @@ DIALOGUE = [(SERVER, b"220 mx ESMTP\r\n"), (CLIENT, b"EHLO pc\r\n"), (SERVER, b"
 TALK = Talk().open().turns(DIALOGUE).close()
 GOOD = pcap(TALK.frames())
 GOOD_NG = made.section() + made.interface() + b"".join(made.enhanced(frame, ts_ns // 1000) for ts_ns, frame in TALK.frames())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels():
+    """Compiled before anything is timed."""
+    from pcapsec.streams.warm import load_kernels
+
+    load_kernels()
 
 
 @pytest.fixture
@@ -92,16 +101,17 @@ def test_the_examination_finds_faults(monkeypatch, tmp_path, number):
     def broken(*_arguments, **_keywords):
         raise KeyError("S3cret")
 
-    for owner, name, says in ((SmtpParser, "feed", "fault: KeyError in SmtpParser"), (Rows, "session", "KeyError"), (all_rules()["PS101"], "judge", "KeyError")):
+    for owner, name, says in ((SmtpParser, "feed", "fault: KeyError in SmtpParser"), (Rows, "session", "KeyError")):
         with monkeypatch.context() as patch:
-            if owner is all_rules()["PS101"]:
-                object.__setattr__(owner, "judge", broken)
-            else:
-                patch.setattr(owner, name, broken)
-            before = examined(number, tmp_path)
-            assert before is not None and says in before, name
-        if name == "judge":
-            break
+            patch.setattr(owner, name, broken)
+            assert says in (examined(number, tmp_path) or ""), name
+    rule = all_rules()["PS101"]
+    judge = rule.judge
+    object.__setattr__(rule, "judge", broken)
+    try:
+        assert "KeyError" in (examined(number, tmp_path) or "")
+    finally:
+        object.__setattr__(rule, "judge", judge)
 
 
 def test_the_examination_finds_hangs(monkeypatch, tmp_path):
@@ -174,22 +184,34 @@ def test_a_capture_without_packets(analyze, tmp_path):
         assert (code, sessions) == (0, []) and [(row["packets"], row["complete"]) for row in captures] == [("0", "true")]
 
 
-@pytest.mark.parametrize("data, first_frame_ends", [(GOOD, 24 + 16), (GOOD_NG, len(made.section() + made.interface()))])
-def test_a_capture_cut_at_every_byte(data, first_frame_ends):
+class Sink:
+    """Counts sessions."""
+
+    def __init__(self):
+        self.n = 0
+
+    def session(self, session):
+        self.n += 1
+
+    def findings(self, findings, capture=""):
+        pass
+
+    def close(self):
+        return self.n
+
+
+@pytest.mark.parametrize("data, head", [(GOOD, 24), (GOOD_NG, 28)])
+def test_a_capture_cut_at_every_byte(data, head):
     """What stands whole before the cut is read; only a head that is cut is an error."""
-    head = 24 if data is GOOD else 28
-    for cut in range(len(data)):
-        try:
-            result = pcapsec.analyze(io.BytesIO(data[:cut]))
-        except pcapsec.CaptureError as error:
-            assert cut < head and "expected" in str(error), cut
+    for cut in range(len(data) + 1):
+        outcome = pipeline.run([io.BytesIO(data[:cut])], make_sink=lambda _worker: Sink())
+        assert outcome.internal_errors == []
+        if outcome.errors:
+            assert cut < head and outcome.captures == [] and "expected" in str(outcome.errors[0]), cut
             continue
-        assert result.internal_errors == [] and len(result.captures) == 1
-        packets = int(result.captures["packets"].iloc[0])
-        assert packets == (read_whole(data[:cut])), cut
-        if packets >= 4:
-            assert len(result.sessions) == 1
-    assert int(pcapsec.analyze(io.BytesIO(data)).captures["packets"].iloc[0]) == len(TALK.segments)
+        packets = read_whole(data[:cut])
+        assert ([capture.packets for capture in outcome.captures], outcome.partials) == ([packets], [1 if packets >= 4 else 0]), cut
+    assert packets == len(TALK.segments)
 
 
 def read_whole(data: bytes) -> int:
@@ -219,7 +241,7 @@ def test_a_block_that_lies_about_its_length(analyze, tmp_path, length):
     assert [(row["client_port"], row["principals"]) for row in sessions] == [("40000", '["anna"]'), ("40001", '["anna"]')]
 
 
-PACKERS = {"gz": gzip.compress, "zst": zstandard.compress, "lz4": lz4.frame.compress, "bz2": bz2.compress}
+PACKERS = {"gz": gzip.compress, "zst": zstandard.compress, "lz4": lz4.frame.compress, "bz2": lambda data: bz2.compress(data, 1)}
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -232,7 +254,7 @@ def test_packed_captures_that_are_cut_or_damaged(analyze, tmp_path, name):
     packed = PACKERS[name](pcap(frames))
     assert len(packed) > 100_000
     code, sessions, captures, _said = analyze(written(tmp_path, packed[:len(packed) * 3 // 4]))
-    assert code == 0 and captures[0]["complete"] == "false" and (len(sessions) > 50 or name == "bz2")
+    assert code == 0 and captures[0]["complete"] == "false" and len(sessions) > 50
     hurt = bytearray(packed)
     hurt[len(packed) * 3 // 4:len(packed) * 3 // 4 + 2000] = bytes(2000)
     code, sessions, captures, said = analyze(written(tmp_path, bytes(hurt)))

@@ -15,7 +15,7 @@ from .tables import *  # noqa: F403 - the layout's names are this module's vocab
 PATIENCE = 24  # segments of the flow that may pass before an acknowledged hole is a gap
 PATIENCE_UNACKED = 2048  # the same when nobody acknowledged the missing bytes: a retransmission may still come
 PATIENCE_NS = 2_000_000_000  # or this much time
-WIDE_BYTES = 1 << 22  # with an output of this size, what blocks all segments of a call is given up; with a smaller one nothing comes, and the caller offers them a larger one
+WIDE_BYTES = 1 << 22  # with an output of this size, what blocks most segments of a full call is given up; with a smaller one little may come, and the caller offers a larger one
 MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
 
 # kinds of turn
@@ -345,7 +345,8 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 break
             _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
             stuck = 0
-    while more and work[_PENDING] == n > 0 and len(out_bytes) >= WIDE_BYTES:  # a full call of segments waits for bytes in front of them: they are lost, for memory is not endless
+    # most of a full call's segments wait for bytes in front of them: those are lost, for memory is not endless, and what is looked at again and again costs time
+    while more and 2 * work[_PENDING] > n and len(out_bytes) >= WIDE_BYTES:
         _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
     if final:
         while work[_PENDING] > 0:

@@ -66,6 +66,7 @@ N_SCALAR = 64 + 32
 # --- parameters, int64[N_PARAMETER]
 P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 N_PARAMETER = 16
+ALWAYS = (-(1 << 63), (1 << 63) - 1)  # P_SINCE and P_UNTIL of everything: clocks say what they like
 
 BLOCK = 64  # arena bytes come in multiples of this
 MAX_BLOCKS = 24  # a larger payload is kept as several segments
@@ -102,7 +103,7 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
     arena = numpy.zeros(arena_bytes, dtype=numpy.uint8)
     parameters = numpy.zeros(N_PARAMETER, dtype=numpy.int64)
     parameters[P_JOBS] = 1
-    parameters[P_SINCE], parameters[P_UNTIL] = -(1 << 62), 1 << 62
+    parameters[P_SINCE], parameters[P_UNTIL] = ALWAYS
     scalars = numpy.zeros(N_SCALAR, dtype=numpy.int64)
     scalars[NOW_NS] = -(1 << 62)
     return Tables(

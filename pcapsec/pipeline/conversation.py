@@ -132,7 +132,7 @@ class Conversation:
 
     def _missing(self, kind: int, role: int, place: int, length: int, at: int) -> None:
         if kind == assembly.CONFLICT:
-            self._anomaly(Anomaly(code="overlap-conflict", side=role, at=at, detail=f"{length} bytes from there on differ from the copy seen first; global frame {place}"))
+            self._anomaly(Anomaly(code="overlap-conflict", side=role, at=at, detail=f"{length} bytes from there on differ from the copy seen first"))
             return
         if self.handshake is not None and self.handshake.complete:
             return

@@ -58,7 +58,7 @@ def _parameters(filters: Filters | None, job: int, jobs: int) -> numpy.ndarray:
     """int64[N_PARAMETER] for the kernels."""
     p = numpy.zeros(tables.N_PARAMETER, dtype=numpy.int64)
     p[tables.P_JOB], p[tables.P_JOBS] = job, jobs
-    p[tables.P_SINCE], p[tables.P_UNTIL] = -(1 << 62), 1 << 62
+    p[tables.P_SINCE], p[tables.P_UNTIL] = tables.ALWAYS
     if filters is None:
         return p
     if filters.since_ns is not None:
