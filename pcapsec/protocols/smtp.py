@@ -139,7 +139,7 @@ class SmtpParser(SmtpCommands):
 
     def _unannounced_tls(self, side: int, data: bytes, at: int) -> bytes:
         """TLS begins although no STARTTLS exchange was seen: it was lost, or the side that asked or answered was not captured."""
-        if side and self._last_unpaired == b"220" and self.facts.starttls_accepted is None and not self._waiting:
+        if self._last_unpaired == b"220" and self.facts.starttls_accepted is None and not self._waiting:
             self.facts.starttls_accepted, self.facts.starttls_reply_code = True, "220"
         self._held[side], self._held_at[side] = data, at
         clear = self._clear_before_tls(self._held[CLIENT])

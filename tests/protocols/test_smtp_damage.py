@@ -228,3 +228,11 @@ def test_shuffled_lines_say_the_same_however_cut(seed):
     turns = [(side, len(data)) if chance.random() < 0.03 else (side, data) for side, data in turns]
     if not converse(SmtpParser, merged(turns), start_seen=bool(seed % 4)).facts.injected_server_bytes:  # once handed over, later clear bytes are the TLS parser's to count
         same_however_cut(SmtpParser, turns, seed=seed, rounds=2, start_seen=bool(seed % 4))
+
+
+def test_a_lost_starttls_line_is_known_by_its_answer_and_what_followed():
+    turns = dialogue("S: 220 mx.example ESMTP\nC: EHLO a.example\nS: 250-mx.example\nS: 250 STARTTLS\nC! 10\nS: 220 2.0.0 Ready\nC> \\x16\\x03\\x01\\x00\\x05\\x01\\x00\\x00\\x01\\x00\n")
+    parser = converse(SmtpParser, turns)
+    assert (parser.facts.starttls_accepted, parser.facts.starttls_reply_code, parser.facts.tls_started) == (True, "220", True)
+    without_answer = converse(SmtpParser, [turn for turn in turns if turn[1] != b"220 2.0.0 Ready\r\n"])
+    assert (without_answer.facts.starttls_accepted, without_answer.facts.tls_started) == (None, True)
