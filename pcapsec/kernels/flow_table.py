@@ -21,8 +21,9 @@ def mix(x):
 
 
 @part
-def pair_hash(a0, a1, b0, b1):
-    return mix(mix(a0 + 0x51ED27) ^ a1) ^ mix(mix(b0 + 0x2545F49) + b1)
+def pair_hash(a0, a1, b0, b1, seed):
+    """Hash of two addresses in their order; the seed is drawn anew for each run, so that no capture can be made to crowd one place of a table."""
+    return mix(mix(a0 + seed) ^ a1) ^ mix(mix(b0 ^ seed) + b1)
 
 
 @part
@@ -42,24 +43,24 @@ def find(flows, index, key_hash, a0, a1, b0, b1, ports):
 
 
 @part
-def hash_of(flows, entry):
-    return mix(pair_hash(flows[entry, KEY_A0], flows[entry, KEY_A1], flows[entry, KEY_B0], flows[entry, KEY_B1]) ^ flows[entry, KEY_PORTS])
+def hash_of(flows, entry, seed):
+    return mix(pair_hash(flows[entry, KEY_A0], flows[entry, KEY_A1], flows[entry, KEY_B0], flows[entry, KEY_B1], seed) ^ flows[entry, KEY_PORTS])
 
 
 @part
-def insert(flows, index, entry):
+def insert(flows, index, entry, seed):
     mask = len(index) - 1
-    slot = hash_of(flows, entry) & mask
+    slot = hash_of(flows, entry, seed) & mask
     while index[slot] != 0:
         slot = (slot + 1) & mask
     index[slot] = entry + 1
 
 
 @part
-def unlink(flows, index, scalars, entry):
+def unlink(flows, index, scalars, entry, seed):
     """Take a flow out of the index, closing the hole behind it so that later probes need no tombstones."""
     mask = len(index) - 1
-    slot = hash_of(flows, entry) & mask
+    slot = hash_of(flows, entry, seed) & mask
     while index[slot] != entry + 1:
         if index[slot] == 0:
             return
@@ -71,7 +72,7 @@ def unlink(flows, index, scalars, entry):
         other = int(index[slot])
         if other == 0:
             break
-        home = hash_of(flows, other - 1) & mask
+        home = hash_of(flows, other - 1, seed) & mask
         if ((slot - home) & mask) >= ((slot - hole) & mask):
             index[hole] = other
             hole = slot
@@ -171,7 +172,7 @@ def drop_flow(t, entry):
         count_flow(t, entry)
     free_segments(flows, t.segments, t.blocks, scalars, entry)
     if not flows[entry, STATE] & DETACHED:
-        unlink(flows, t.index, scalars, entry)
+        unlink(flows, t.index, scalars, entry, t.parameters[P_SEED])
     flows[entry, STATE] = FREE
     flows[entry, SEGMENTS] = scalars[FLOW_FREE]
     scalars[FLOW_FREE] = entry + 1
@@ -183,7 +184,7 @@ def rehash(t, index):
     for entry in range(t.scalars[FLOW_TOP]):
         state = t.flows[entry, STATE]
         if (state & CLASS_MASK) != FREE and not state & DETACHED:
-            insert(t.flows, index, entry)
+            insert(t.flows, index, entry, t.parameters[P_SEED])
 
 
 @kernel

@@ -154,7 +154,7 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     flows[entry, FRAMES] = first_frame << 28
     flows[entry, SEGMENTS] = 0
     flows[entry, KEPT] = 0
-    insert(flows, t.index, entry)
+    insert(flows, t.index, entry, t.parameters[P_SEED])
     scalars[INDEX_USED] += 1
     return entry
 
@@ -213,7 +213,7 @@ def _remember_answer(t, key_hash, side):
 def _detach(t, entry):
     """Another conversation begins on the same key: the old one waits to be finished."""
     t.flows[entry, STATE] |= DETACHED
-    unlink(t.flows, t.index, t.scalars, entry)
+    unlink(t.flows, t.index, t.scalars, entry, t.parameters[P_SEED])
 
 
 @part
@@ -261,7 +261,7 @@ def _segment(data, t, ts_ns, frame):
     else:
         side, a0, a1, b0, b1 = 1, d0, d1, s0, s1
         ports = (dport << 48) | (sport << 32) | packet[TUNNEL]
-    pair = pair_hash(a0, a1, b0, b1)
+    pair = pair_hash(a0, a1, b0, b1, parameters[P_SEED])
     if parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
         return DONE
     if (parameters[P_HOST_SET] or parameters[P_PORT]) and not _matches_filter(parameters, a0, a1, b0, b1, ports):

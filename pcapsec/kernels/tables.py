@@ -64,7 +64,7 @@ ARENA_FREE = 64  # one list head per size class
 N_SCALAR = 64 + 32
 
 # --- parameters, int64[N_PARAMETER]
-P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL, P_SEED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 N_PARAMETER = 16
 ALWAYS = (-(1 << 63), (1 << 63) - 1)  # P_SINCE and P_UNTIL of everything: clocks say what they like
 

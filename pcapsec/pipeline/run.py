@@ -7,6 +7,7 @@ import ipaddress
 import itertools
 import os
 import pickle
+import secrets
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -54,10 +55,10 @@ class Outcome:
     internal_errors: list[str] = field(default_factory=list)  # faults of ours, with flow and offset
 
 
-def _parameters(filters: Filters | None, job: int, jobs: int) -> numpy.ndarray:
+def _parameters(filters: Filters | None, job: int, jobs: int, seed: int = 0) -> numpy.ndarray:
     """int64[N_PARAMETER] for the kernels."""
     p = numpy.zeros(tables.N_PARAMETER, dtype=numpy.int64)
-    p[tables.P_JOB], p[tables.P_JOBS] = job, jobs
+    p[tables.P_JOB], p[tables.P_JOBS], p[tables.P_SEED] = job, jobs, seed
     p[tables.P_SINCE], p[tables.P_UNTIL] = tables.ALWAYS
     if filters is None:
         return p
@@ -85,11 +86,11 @@ def _parameters(filters: Filters | None, job: int, jobs: int) -> numpy.ndarray:
 class _Worker:
     """Walks groups of inputs, judges what it finds, and feeds one sink."""
 
-    def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress):
+    def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress, seed: int = 0):
         self.sink = sink
         self.judge = Judge(policy)
         self.judge.full = full
-        self.parameters = _parameters(filters, job, jobs)
+        self.parameters = _parameters(filters, job, jobs, seed)
         self.jobs = jobs
         self.job = job
         self.progress = progress
@@ -241,12 +242,14 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
     splittable = jobs > 1 and all(item.plain for group in groups for item in group)
     n_jobs = jobs if splittable else 1
 
+    seed = secrets.randbits(62)  # one for all workers: each must find the same share of address pairs as its own
+
     def work(job: int) -> tuple[dict, Any]:
         before = gc.get_threshold()
         gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
         try:
             sink = make_sink(job)
-            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None)
+            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None, seed)
             done = 0
             for group in groups:
                 worker.group(group, done, total)

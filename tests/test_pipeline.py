@@ -1,0 +1,42 @@
+"""The way through the house as a whole: workers, files that follow one another, faults."""
+from __future__ import annotations
+
+import pathlib
+
+import pandas
+import pytest
+
+import pcapsec
+from pcapsec.protocols.smtp import SmtpParser
+
+SAMPLES = pathlib.Path(__file__).parent.parent / "samples"
+TABLES = ("captures", "sessions", "findings", "credentials", "messages", "tls", "assessments", "rule_summary", "anomalies")
+
+
+def test_the_number_of_workers_changes_nothing():
+    names = ["capture-rotated-1.pcapng", "capture-rotated-2.pcapng", "capture-rotated-3.pcapng", "submission-plain.pcap", "imap-ipv6.pcap", "path-vxlan.pcap", "pop3-attempts.pcap"]
+    one, three = (pcapsec.analyze([str(SAMPLES / name) for name in names], jobs=jobs) for jobs in (1, 3))
+    assert len(one.sessions) == 5
+    for table in TABLES:
+        mine, theirs = (getattr(result, table).drop(columns="secret_fp", errors="ignore") for result in (one, three))
+        pandas.testing.assert_frame_equal(mine, theirs)
+
+
+def test_a_parser_that_raises_spoils_its_conversation_only(monkeypatch):
+    def broken(self, side, data, at):
+        raise KeyError("S3cret")
+
+    monkeypatch.setattr(SmtpParser, "feed", broken)
+    result = pcapsec.analyze([str(SAMPLES / "smtp-relay-clear.pcap"), str(SAMPLES / "imap-login.pcap")])
+    assert result.credentials["principal"].tolist() == ["alice@example.org"]
+    smtp = result.sessions[result.sessions["server_port"] == 25]
+    assert smtp["unparsed"].str.startswith("KeyError in SmtpParser").tolist() == [True]
+    assert not smtp["unparsed"].str.contains("S3cret").any()
+    assert result.captures["internal_errors"].sum() == 1
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    empty = tmp_path / "empty.pcap"
+    empty.write_bytes(b"")
+    with pytest.raises(pcapsec.CaptureError):
+        pcapsec.analyze(str(empty))
