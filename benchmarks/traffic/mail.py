@@ -6,7 +6,7 @@ from typing import Callable, Iterator
 import numpy as np
 
 from .message import DOMAINS, FIRST, LAST, Message, compose, pick, stuffed
-from .script import CLIENT, MESSAGE, MS, PASSWORD, RECIPIENT, SERVER, US, USER, Pool, Region, Script, Span, Text, width
+from .script import CLIENT, MESSAGE, MS, PASSWORD, RECIPIENT, SERVER, USER, Pool, Region, Script, Span, Text, width
 from .tls_bytes import close_tls, open_tls, tls_data
 
 SOFTWARE = ("Postfix", "Exim 4.97", "Sendmail 8.17.1", "Microsoft ESMTP MAIL Service")

@@ -19,7 +19,6 @@ import numpy as np
 from . import kernels
 from .engine import Player
 from .library import SYN, Library
-from .script import CLIENT
 
 SESSION_FIELDS = ("protocol", "tls_mode", "client_ip", "client_port", "server_ip", "server_port")
 LOGIN_FIELDS = ("protocol", "mechanism", "principal", "result")
@@ -160,7 +159,7 @@ class Truth:
 
     def summary(self, player: Player, path: Path, **given: Any) -> dict[str, Any]:
         """What OUT.json holds."""
-        scripts, rows, counters = self.library.scripts, self.library.rows, player.counters
+        scripts, counters = self.library.scripts, player.counters
         kinds: dict[str, Counter[str]] = defaultdict(Counter)
         for script, n, n_facts in zip(scripts, self.started.tolist(), self._fact_keys):
             kinds[script.kind]["conversations"] += n

@@ -365,7 +365,6 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
 
     # what was not handed on stays with the flow, in the order of the capture
     head = tail = 0
-    left_bytes = left = 0
     kept = flows[entry, KEPT]
     for i in range(n):
         row = rows[i]

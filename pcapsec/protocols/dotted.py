@@ -10,7 +10,7 @@ import re
 from collections import deque
 from typing import Callable
 
-from ..records import CLIENT, SERVER, Login, Message
+from ..records import SERVER, Login, Message
 from .layers import LayeredParser
 from .message import MessageReader
 from .sasl import Exchange

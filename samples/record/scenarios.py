@@ -11,7 +11,6 @@ import gzip
 import pathlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
