@@ -7,6 +7,8 @@ import pandas
 import pytest
 
 import pcapsec
+from pcapsec import pipeline
+from pcapsec.errors import OutputError
 from pcapsec.protocols.smtp import SmtpParser
 
 SAMPLES = pathlib.Path(__file__).parent.parent / "samples"
@@ -40,3 +42,30 @@ def test_nothing_readable_is_an_error(tmp_path):
     empty.write_bytes(b"")
     with pytest.raises(pcapsec.CaptureError):
         pcapsec.analyze(str(empty))
+
+
+class _Failing:
+    """A sink that cannot take a session."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+    def session(self, session):
+        raise self.error
+
+    def findings(self, findings, capture=""):
+        pass
+
+    def close(self):
+        return None
+
+
+def test_what_a_worker_cannot_write_is_said_as_without_workers():
+    with pytest.raises(OutputError, match="disk is full"):
+        pipeline.run([str(SAMPLES / "imap-login.pcap")], make_sink=lambda worker: _Failing(OutputError("disk is full")), jobs=2)
+
+
+def test_a_worker_that_breaks_quotes_nothing():
+    outcome = pipeline.run([str(SAMPLES / "imap-login.pcap")], make_sink=lambda worker: _Failing(KeyError("S3cret")), jobs=2)
+    assert len(outcome.internal_errors) == 1
+    assert "KeyError in test_pipeline.py" in outcome.internal_errors[0] and "S3cret" not in outcome.internal_errors[0]

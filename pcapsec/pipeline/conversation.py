@@ -13,7 +13,6 @@ from ..streams.engine import COUNT, FORGET, GO_ON, SOMETHING_ELSE
 MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
 MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
 LOOK = 4096  # bytes of each side that detection looks at
-_MASK32 = 0xFFFFFFFF
 
 
 class Conversation:

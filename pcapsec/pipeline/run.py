@@ -133,6 +133,8 @@ class _Worker:
         last.superframes += int(scalars[tables.C_SUPERFRAMES])
         last.max_ip_length = max(last.max_ip_length, int(scalars[tables.C_MAX_IP]))
         last.unknown_starts += int(scalars[tables.C_UNKNOWN_STARTS])
+        if scalars[tables.C_UNKEPT]:
+            last.notes.append(f"{int(scalars[tables.C_UNKEPT])} frames could not be kept: there was no room left for them")
         for kind, name in enumerate(tables.CLASS_NAMES):
             n = int(scalars[tables.CLASS_FLOWS + kind])
             if n and name != "free":
@@ -210,8 +212,6 @@ class _Worker:
         return session
 
     def close(self) -> dict:
-        for capture in self.captures:
-            capture.internal_errors = 0
         if self.captures and self.faults:
             self.captures[-1].internal_errors = len(self.faults)
         return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(self.judge.fault_log)}
@@ -289,6 +289,7 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
                 mine.unknown_starts += theirs.unknown_starts
                 mine.sessions += theirs.sessions
                 mine.internal_errors += theirs.internal_errors
+                mine.notes += [note for note in theirs.notes if note not in mine.notes]
                 for name, (n, size) in theirs.flows_by_class.items():
                     flows, known = mine.flows_by_class.get(name, (0, 0))
                     mine.flows_by_class[name] = (flows + n, known + size)
@@ -317,14 +318,20 @@ def _fork(work: Callable[[int], tuple[dict, Any]], jobs: int, outcome: Outcome) 
                 code = 0
             except KeyboardInterrupt:
                 code = 130
-            except BaseException as error:
-                pickle.dump(f"worker {job}: {type(error).__name__}: {error}", file)
+            except PcapsecError as error:  # its message is ours; the parent raises it again
+                pickle.dump(error, file)
+                file.flush()
+            except BaseException as error:  # any other message may quote the wire: say only what and where
+                place = error.__traceback__
+                while place.tb_next is not None:
+                    place = place.tb_next
+                pickle.dump(f"worker {job}: {type(error).__name__} in {os.path.basename(place.tb_frame.f_code.co_filename)}, line {place.tb_lineno}", file)
                 file.flush()
             finally:
                 os._exit(code)
         files.append(file)
         children.append(child)
-    reports = []
+    reports, refused = [], None
     for job, (file, child) in enumerate(zip(files, children)):
         _pid, status = os.waitpid(child, 0)
         file.seek(0)
@@ -332,9 +339,13 @@ def _fork(work: Callable[[int], tuple[dict, Any]], jobs: int, outcome: Outcome) 
             said = pickle.load(file)
         except (EOFError, pickle.UnpicklingError):
             said = f"worker {job} ended with status {status} and left nothing"
-        if isinstance(said, str):
+        if isinstance(said, PcapsecError):
+            refused = refused or said
+        elif isinstance(said, str):
             outcome.internal_errors.append(said)
         else:
             reports.append(said[0])
             outcome.partials.append(said[1])
+    if refused is not None:
+        raise refused
     return reports
