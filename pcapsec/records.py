@@ -78,6 +78,174 @@ class Message:
 
 
 @dataclass(slots=True, kw_only=True)
+class RpcSecurity:
+    """One DCE/RPC security context: what was negotiated under one auth_context_id ([MS-RPCE] §2.2.2.11)."""
+
+    at: int  # client stream offset of the PDU whose sec_trailer began it
+    auth_context_id: int
+    auth_type: int  # as sent: 9 SPNEGO, 10 NTLM, 16 Kerberos, 14 Schannel, 68 Netlogon, …
+    levels_announced: tuple[int, ...] = ()  # distinct auth_level of bind, alter_context and auth3, in order
+    mechanism: str | None = None  # what is really used: NTLM, KERBEROS, NETLOGON, SCHANNEL; None while SPNEGO has not shown it
+    mechanisms_offered: tuple[str, ...] = ()  # SPNEGO mechTypes in order, by name or OID
+    established: bool | None = None  # the server went on with it; False: refused; None: not seen
+    login: Login | None = None  # the account behind it; its `details` hold NTLM's and Kerberos' facts
+    sealed_tokens: bool | None = None  # Kerberos per-message tokens say sealed (True) or only signed (False)
+    token_algorithm: str | None = None  # from per-message tokens: RC4, AES, DES
+
+
+@dataclass(slots=True, kw_only=True)
+class RpcContext:
+    """A DCE/RPC presentation context as used: a row of table `rpc`."""
+
+    at: int  # client stream offset of the bind or alter_context that defines it, else of its first request; of a server PDU when only those were seen
+    context_id: int
+    interface_uuid: str | None = None  # lower case; None: the capture starts late and nothing else tells
+    interface: str | None = None  # name, "EMSMDB"
+    interface_version: str | None = None  # "0.81"
+    interface_source: str | None = None  # bind, epm, port (seen elsewhere in the capture), calls (shape of the calls)
+    transfer_syntax: str | None = None  # ndr, ndr64, or the UUID
+    transport: str = "tcp"  # tcp, http, smb
+    accepted: bool | None = None  # None: no answer seen
+    reject_reason: int | None = None
+    securities: list[RpcSecurity] = field(default_factory=list)  # contexts that were in force on its requests, else announced with it
+    auth_type: str | None = None  # name of the weakest request's security: NTLM, KERBEROS, SPNEGO, NETLOGON, SCHANNEL; None: none
+    auth_level: int | None = None  # lowest in force on a request, 1-6; None: no request seen
+    levels: dict[int, int] = field(default_factory=dict)  # level in force -> requests
+    levels_announced: tuple[int, ...] = ()
+    requests: int = 0
+    responses: int = 0
+    opnums: dict[int, int] = field(default_factory=dict)  # opnum -> requests
+    call_names: tuple[str, ...] = ()  # names of the opnums, Exchange's interfaces and endpoint mapper
+    first_request_at: int | None = None
+    weakest_request_at: int | None = None  # client offset of the first request at `auth_level`
+    stub_bytes: int = 0  # of requests and responses
+    clear_stub_bytes: int = 0  # of those at a level below 6
+    obfuscation: str | None = None  # of RPC_HEADER_EXT or EcDoRpc payloads read in clear: none, xor, compressed, both; None: none read
+    mapi: "MapiFacts | None" = None
+    faults: dict[int, int] = field(default_factory=dict)  # fault status -> count
+    first_fault_at: int | None = None  # server offset
+
+
+@dataclass(slots=True, kw_only=True)
+class MapiFacts:
+    """What Exchange calls show in clear; names and counts, never content."""
+
+    user_dn: str | None = None  # szUserDN of EcDoConnectEx or EcDoConnect
+    user_dn_at: int | None = None
+    client_version: str | None = None  # "12.0.4518" of rgwClientVersion
+    server_version: str | None = None
+    rop_names: dict[str, int] = field(default_factory=dict)  # MS-OXCROPS name -> count
+    n_header_ext: int = 0  # RPC_HEADER_EXT seen
+    flags: int = 0  # their flags, or-ed
+    n_decoded: int = 0  # payloads whose obfuscation was undone and that made sense
+    decoded_bytes: int = 0
+    not_encrypted_refused: int = 0  # responses with ecNotEncrypted
+    not_encrypted_at: int | None = None  # server offset
+    strings: dict[str, int] = field(default_factory=dict)  # kind of readable string -> count: legacy-dn, utf16, smtp-address
+    bind_codepage: int | None = None  # NSPI
+
+
+@dataclass(slots=True, kw_only=True)
+class RpcEndpoint:
+    """An endpoint mapper's answer: this interface is reached there."""
+
+    at: int  # server offset
+    interface_uuid: str
+    interface: str | None
+    interface_version: str
+    protocol: str  # ncacn_ip_tcp, ncacn_http, ncacn_np, ncadg_ip_udp
+    port: int | None = None
+    address: str | None = None
+    pipe: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RpcFacts:
+    """One DCE/RPC association's connection."""
+
+    contexts: list[RpcContext] = field(default_factory=list)
+    securities: list[RpcSecurity] = field(default_factory=list)
+    endpoints: list[RpcEndpoint] = field(default_factory=list)
+    association_group: int | None = None
+    header_signing: bool | None = None  # PFC_SUPPORT_HEADER_SIGN in bind and bind_ack; None: not both seen
+    bind_at: int | None = None
+    big_endian: bool = False
+    ncacn_http: bool = False  # greeted with ncacn_http/1.0 (RPC over HTTP v1)
+    n_pdus: int = 0
+    pdu_types: dict[int, int] = field(default_factory=dict)
+    naks: list[tuple[int, int]] = field(default_factory=list)  # (reject reason, server offset), at most 20
+    pipe: str | None = None  # SMB named pipe that carries it
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpRequest:
+    """One HTTP request that matters to mail: a row of table `http`."""
+
+    at: int  # client offset of the request line
+    method: str
+    host: str | None = None  # Host header or absolute target, lower case, without the port
+    path: str | None = None  # without query, at most 200 characters
+    version: str | None = None  # "1.1"
+    status: int | None = None  # final status; 1xx are skipped
+    status_at: int | None = None  # server offset
+    auth_scheme: str | None = None  # what the client sent: BASIC, DIGEST, NTLM, NEGOTIATE, BEARER, FORM, or the unknown word
+    auth_offered: tuple[str, ...] = ()  # schemes of WWW-Authenticate or Proxy-Authenticate, upper case
+    proxy: bool = False  # Proxy-Authorization or Proxy-Authenticate
+    principal: str | None = None
+    service: str = "other"  # owa, ews, activesync, autodiscover, mapi-http, rpc-proxy, ecp, oab, webmail, caldav, other
+    service_sure: bool = True  # False: told by a directory name that anybody may use
+    user_agent: str | None = None
+    location: str | None = None  # scheme://host of a redirect's target
+    content_type: str | None = None  # of the request
+    response_type: str | None = None
+    request_bytes: int = 0  # body
+    response_bytes: int = 0
+    request_type: str | None = None  # X-RequestType of MAPI over HTTP, Cmd of ActiveSync
+    device_id: str | None = None
+    cookies: tuple[str, ...] = ()  # names sent
+    set_cookies: tuple[str, ...] = ()  # names set
+    session_cookie: bool = False  # a cookie that carries a login (cadata, sessionid, X-BackEndCookie …) was sent
+    email_seen: bool = False  # the body holds a mail address (autodiscover)
+    rpc_target: str | None = None  # "host:port" of rpcproxy.dll?host:port or RPC_CONNECT
+    login: Login | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpFacts:
+    """One HTTP/1 connection."""
+
+    requests: list[HttpRequest] = field(default_factory=list)  # those that matter, at most 10,000
+    n_requests: int = 0  # all
+    n_responses: int = 0
+    http2: bool = False  # h2c preface
+    upgraded: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RpcChannel:
+    """Half of an RPC over HTTP v2 virtual connection ([MS-RPCH] §2.2): the PDUs of one RPC_IN_DATA or RPC_OUT_DATA body."""
+
+    side: int  # CLIENT for an IN channel, SERVER for an OUT channel
+    virtual_connection: bytes | None = None  # RTS cookie
+    association_group: bytes | None = None
+    pieces: list[tuple[int, bytes]] = field(default_factory=list)  # (offset in this conversation's stream of `side`, PDU bytes), RTS PDUs left out
+    n_bytes: int = 0
+    complete: bool = True  # False: bytes are missing or a limit was reached
+    target: str | None = None  # "host:port"
+
+
+@dataclass(slots=True, kw_only=True)
+class SmbFacts:
+    """What SMB says of the pipes that carry RPC."""
+
+    dialect: str | None = None  # "3.1.1"
+    signing_required: bool | None = None
+    signed: bool | None = None  # pipe traffic was signed
+    encrypted: bool = False  # SMB3 TRANSFORM seen
+    pipes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
 class TlsHandshake:
     """What the first flight of TLS says in clear."""
 
@@ -160,6 +328,10 @@ class Facts:
     logins: list[Login] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
+    rpc: list[RpcFacts] | None = None  # DCE/RPC associations: one over TCP or HTTP, one per pipe over SMB
+    http: HttpFacts | None = None
+    smb: SmbFacts | None = None
+    channels: list[RpcChannel] | None = None  # RPC over HTTP, to be joined with the other channel's
 
 
 @dataclass(slots=True, kw_only=True)
