@@ -19,7 +19,7 @@ WIDE_BYTES = 1 << 22  # with an output of this size, what blocks most segments o
 MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
 
 # kinds of turn
-DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT = 0, 1, 2, 3, 4
+DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT, SKIPPED = 0, 1, 2, 3, 4, 5  # SKIPPED: seen, and dropped on purpose
 # out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call
 N_TURN = 5
 # out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
@@ -103,7 +103,7 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
         work[_HAS0 + side] = 1
     cut = wire - max(captured, behind)
     if cut > 0:
-        _gap(out_turns, work, GAP_SNAPLEN, side, cut)
+        _gap(out_turns, work, SKIPPED if marks & MARK_DROPPED else GAP_SNAPLEN, side, cut)
 
 
 @part
@@ -353,7 +353,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
         for side in range(2):
             acked = acked1 if side == 0 else acked0
-            if acked and work[_KNOWN0 + side]:
+            if acked and work[_KNOWN0 + side] and not state & (COUNT_B if side else COUNT_A):
                 lost = distance(acked, work[_NEXT0 + side]) - (1 if acked == work[_FIN0 + side] else 0)
                 told = work[_PHANTOM0 + side]
                 if told >= 0:
@@ -376,7 +376,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 out_result[R_DUPLICATES] += 1
             else:
                 cut = (segments[row, S_LENGTH] & MASK32) - captured
-                if cut > 0:
+                if cut > 0 and not marks & MARK_DROPPED:
                     out_result[R_TRUNCATED] += 1
                     out_result[R_TRUNCATED_BYTES] += cut
                 if marks & MARK_CHECKED:

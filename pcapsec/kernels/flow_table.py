@@ -189,7 +189,7 @@ def rehash(t, index):
 
 @kernel
 def steer(t, entries, orders):
-    """Carry out what parsers said of flows: orders int64[n]: 0 go on, 1 count both sides from now on, 2 forget the flow, 3 it is something else."""
+    """Carry out what parsers said of flows: orders int64[n]: 0 go on, 1 count both sides from now on, 2 forget the flow, 3 it is something else, 4 it is HTTP."""
     for i in range(len(entries)):
         entry = entries[i]
         if orders[i] == 1:
@@ -203,11 +203,16 @@ def steer(t, entries, orders):
                 count_flow(t, entry)
                 free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
                 t.flows[entry, STATE] = (state & ~CLASS_MASK) | DONE_WITH
+        elif orders[i] == 4:
+            if t.flows[entry, STATE] & CLASS_MASK < LAST_KEPT:
+                t.flows[entry, STATE] = (t.flows[entry, STATE] & ~(CLASS_MASK | 15 << TRIES_SHIFT)) | HTTP
         elif orders[i] == 3:
             free_segments(t.flows, t.segments, t.blocks, t.scalars, entry)
             t.flows[entry, STATE] = (t.flows[entry, STATE] & ~CLASS_MASK) | OTHER
             if t.flows[entry, STATE] & (DETACHED | EVICTED):
                 drop_flow(t, entry)
+
+
 @kernel
 def sweep(t, start, now_ns, settle_ns, linger_ns, idle_mail_ns, idle_other_ns, kept_limit, evict, out_ready):
     """Look over the flow table: choose flows to parse, drop those that are over and were never kept.
@@ -231,7 +236,7 @@ def sweep(t, start, now_ns, settle_ns, linger_ns, idle_mail_ns, idle_other_ns, k
             continue
         age = now_ns - flows[entry, LAST_NS]
         ended = (state & (FIN_A | FIN_B)) == (FIN_A | FIN_B) or state & (RST_A | RST_B)
-        if kind <= MAIL_TLS:
+        if kind <= LAST_KEPT:
             aged = age > idle_mail_ns
             over = state & DETACHED or ended and age > settle_ns or aged
             if over or (flows[entry, KEPT] >> 32) > kept_limit or (flows[entry, KEPT] & MASK32) > 4096:

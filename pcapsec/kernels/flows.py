@@ -6,74 +6,26 @@ starts unknown. What the sift calls something else is counted and never stored.
 from __future__ import annotations
 
 
-from .flow_table import MASK32, allocate, distance, find, free_segments, insert, mix, pair_hash, unlink, way
+from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
+from .keeping import drop, in_turn, store, tls_bytes_of_use
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
-from .memory import copy
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
+from .sift import LDAP as SAYS_LDAP
 from .sift import OTHER as SAYS_OTHER
+from .sift import RPC as SAYS_RPC
+from .sift import SMB as SAYS_SMB
 from .sift import TLS as SAYS_TLS
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
-_TLS_KEPT = 16384  # bytes per side of implicit TLS: both hellos and the certificates
 _CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
 _CHECKED_SEGMENTS = 16  # the first kept segments of a flow
 _TIME_MASK = (1 << 28) - 1
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
-
-
-@inlined
-def _keep(data, t, entry, side, sequence, ts_ns, frame, marks):
-    """Store the packet's payload as segments of a flow; DONE or the table that is full."""
-    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
-    length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
-    info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
-    while True:
-        if scalars[N_LIVE] >= len(segments):
-            return SEGMENTS_FULL
-        part_length = min(length, MAX_BLOCKS * BLOCK)
-        place = 0
-        if part_length > 0:
-            place, n_blocks = allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
-            if place < 0:
-                return ARENA_FULL
-            part_length = min(part_length, n_blocks * BLOCK)
-            copy(t.arena, place, data, at, part_length)
-        row = scalars[SEGMENT_FREE] - 1
-        if row >= 0:
-            scalars[SEGMENT_FREE] = segments[row, S_NEXT]
-        else:
-            row = scalars[SEGMENT_TOP]
-            scalars[SEGMENT_TOP] = row + 1
-        scalars[N_LIVE] += 1
-        last_part = part_length == length
-        segments[row, S_FLOW] = side
-        segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
-        segments[row, S_LENGTH] = (part_length << 32) | (part_length + (wire - length) if last_part else part_length)
-        segments[row, S_AT] = place
-        segments[row, S_NS] = ts_ns
-        segments[row, S_FRAME] = frame
-        segments[row, S_NEXT] = 0
-        segments[row, S_INFO] = info
-        ends = flows[entry, SEGMENTS]
-        tail = (ends & MASK32) - 1
-        if tail >= 0:
-            segments[tail, S_NEXT] = row + 1
-            flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
-        else:
-            flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
-        flows[entry, KEPT] += (part_length << 32) + 1
-        if last_part:
-            return DONE
-        sequence = (sequence + part_length) & MASK32
-        at += part_length
-        length -= part_length
-        wire -= part_length
-        info &= ~FIN
 
 
 @part
@@ -94,7 +46,13 @@ def _classify(data, t, entry, side, sequence, port_kind):
     if says == SAYS_TLS:
         return MAIL_TLS if port_kind else TLS
     if says == SAYS_HTTP:
-        return MAIL if port_kind else HTTP
+        return HTTP
+    if says == SAYS_RPC:
+        return RPC
+    if says == SAYS_LDAP:
+        return LDAP
+    if says == SAYS_SMB:
+        return SMB
     if says == SAYS_OTHER:
         if port_kind:
             return MAIL
@@ -278,7 +236,8 @@ def _segment(data, t, ts_ns, frame):
     duplicate = _seen_lately(t.seen, print_hash, ts_ns) and (wire > 0 or flags & (SYN | FIN | RST) or packet[IP_ID] != 0)
 
     entry = find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
-    if entry >= 0 and (flows[entry, STATE] & CLASS_MASK) > MAIL_TLS and not flags & SYN:  # nothing of it is kept: count, and be done
+    known_state = flows[entry, STATE] if entry >= 0 else 0
+    if entry >= 0 and not flags & SYN and ((known_state & CLASS_MASK) > LAST_KEPT or known_state & (COUNT_A | COUNT_B) == COUNT_A | COUNT_B):  # count, and be done
         scalars[C_TCP] += 1
         if duplicate:
             scalars[C_DUPLICATES] += 1
@@ -287,6 +246,8 @@ def _segment(data, t, ts_ns, frame):
         _note_seen(t.seen, print_hash, ts_ns)
         flows[entry, LAST_NS] = ts_ns
         flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
+        frames = flows[entry, FRAMES]
+        flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
         if flags & (FIN | RST):
             flows[entry, STATE] |= (FIN_B if side else FIN_A) if flags & FIN else (RST_B if side else RST_A)
         return DONE
@@ -316,23 +277,25 @@ def _segment(data, t, ts_ns, frame):
                 return FLOWS_FULL
         state = flows[entry, STATE]
         kind = state & CLASS_MASK
-        if kind <= MAIL_TLS and not state & (COUNT_B if side else COUNT_A):
+        if kind <= LAST_KEPT and not state & (COUNT_B if side else COUNT_A):
             if kind == UNDECIDED and not duplicate:
                 kind = _classify(data, t, entry, side, sequence, port_kind)
                 state = (flows[entry, STATE] & ~CLASS_MASK) | kind
+                if kind == HTTP or kind == SMB:
+                    state &= ~(15 << TRIES_SHIFT)
                 flows[entry, STATE] = state
-                if kind > MAIL_TLS:
+                if kind > LAST_KEPT:
                     free_segments(flows, t.segments, t.blocks, scalars, entry)
-            if kind <= MAIL_TLS:
+            if kind <= LAST_KEPT:
                 keep = True
-                if kind == MAIL_TLS and state & (ISN_B if side else ISN_A):
-                    base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
-                    keep = distance(sequence, base) < _TLS_KEPT
-                elif kind == MAIL:
-                    if state & (HELLO_A | HELLO_B) == HELLO_A | HELLO_B:
-                        keep = (flows[entry, KEPT] >> 32) < 2 * _TLS_KEPT
-                    elif length > 5 and data[packet[PAYLOAD_AT]] == 0x16 and data[packet[PAYLOAD_AT] + 1] == 3 and 1 <= data[packet[PAYLOAD_AT] + 5] <= 2:
-                        flows[entry, STATE] |= HELLO_B if side else HELLO_A
+                if kind == HTTP or kind == SMB:
+                    keep = duplicate or in_turn(flows, entry, side, length)
+                    if not keep:
+                        status = drop(t, entry, side, sequence, ts_ns, frame)
+                        if status != DONE:
+                            return status
+                elif kind == MAIL_TLS or kind == TLS or kind == MAIL:
+                    keep = tls_bytes_of_use(data, t, entry, side, sequence, length, kind)
                 if keep:
                     verdict = -1
                     if length <= _CHECKED_BYTES or (flows[entry, KEPT] & MASK32) < _CHECKED_SEGMENTS:
@@ -346,7 +309,7 @@ def _segment(data, t, ts_ns, frame):
                             marks |= MARK_BAD_CHECKSUM | MARK_OFFLOAD
                     if not flags & ACK_FLAG:
                         marks |= MARK_NO_ACK
-                    status = _keep(data, t, entry, side, sequence, ts_ns, frame, marks)
+                    status = store(data, t, entry, side, sequence, ts_ns, frame, marks)
                     if status != DONE:
                         return status
     scalars[C_TCP] += 1
@@ -367,7 +330,7 @@ def _segment(data, t, ts_ns, frame):
         if flags & RST:
             state |= RST_B if side else RST_A
         flows[entry, STATE] = state
-        if (state & CLASS_MASK) <= MAIL_TLS:
+        if (state & CLASS_MASK) <= LAST_KEPT:
             ends = flows[entry, NEXT]
             seen_end = (sequence + wire) & MASK32
             shift = 0 if side else 32

@@ -23,17 +23,19 @@ N_FLOW = 16
 
 # --- bits of STATE
 CLASS_MASK = 15
-UNDECIDED, MAIL, MAIL_TLS, TLS, HTTP, OTHER, FREE, DONE_WITH = 0, 1, 2, 3, 4, 5, 6, 7
-CLASS_NAMES = ("undecided", "mail", "mail-tls", "tls", "http", "other", "free", "done")
+UNDECIDED, MAIL, MAIL_TLS, TLS, HTTP, RPC, LDAP, SMB, OTHER, FREE, DONE_WITH = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+CLASS_NAMES = ("undecided", "mail", "mail-tls", "tls", "http", "rpc", "ldap", "smb", "other", "free", "done")
+LAST_KEPT = SMB  # classes up to it keep bytes
 COUNT_A, COUNT_B = 1 << 4, 1 << 5  # bytes of this side are counted, no longer kept
 SYN_A, SYN_B, SYNACK_A, SYNACK_B = 1 << 6, 1 << 7, 1 << 8, 1 << 9
 FIN_A, FIN_B, RST_A, RST_B = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 SEEN_A, SEEN_B = 1 << 14, 1 << 15  # BASE of the side is set
 DETACHED = 1 << 16  # its key belongs to a newer conversation
+SPOKE_B = 1 << 17  # HTTP, SMB: side B sent the last payload
 EVICTED = 1 << 18
 ISN_A, ISN_B = 1 << 21, 1 << 22  # the side's initial sequence number is known
 OVERWRITTEN = 1 << 23  # the start may have been seen and forgotten
-TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start
+TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start; HTTP, SMB: how much of the turn is kept
 BASED_A, BASED_B = 1 << 28, 1 << 29  # BASE of the side is where the last hand-over ended
 HELLO_A, HELLO_B = 1 << 30, 1 << 31  # a segment of the side began with a TLS hello
 WRAP_SHIFT = 32  # 11 bits: wrappings, as in layers
@@ -43,7 +45,7 @@ VLAN_SHIFT = 48  # 12 bits
 S_FLOW, S_SEQ, S_LENGTH, S_AT, S_NS, S_FRAME, S_NEXT, S_INFO = 0, 1, 2, 3, 4, 5, 6, 7
 # S_FLOW: side; S_SEQ: sequence << 32 | acknowledgement; S_LENGTH: captured << 32 | on the wire; S_INFO: TCP flags | IP length << 16 | marks << 40
 N_SEGMENT = 8
-MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD = 1, 2, 4, 8, 16
+MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD, MARK_DROPPED = 1, 2, 4, 8, 16, 32  # DROPPED: seen, of no use, not kept
 
 # --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
 SYN_ENTRIES = 1 << 17
@@ -57,7 +59,7 @@ FLOW_TOP, FLOW_FREE, SEGMENT_TOP, SEGMENT_FREE, ARENA_TOP, INDEX_USED, NOW_NS, N
 C_FRAMES, C_UNDECODED, C_DUPLICATES, C_TCP, C_OTHER_IP, C_FRAGMENTS, C_EVICTED, C_UNKNOWN_STARTS = 8, 9, 10, 11, 12, 13, 14, 15
 LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 21, 22, 23
-CLASS_FLOWS, CLASS_BYTES = 32, 40  # eight each
+CLASS_FLOWS, CLASS_BYTES = 32, 48  # sixteen each
 ARENA_FREE = 64  # one list head per size class
 N_SCALAR = 64 + 32
 

@@ -8,7 +8,7 @@ from ..kernels.assembly import (DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES
                                 R_TURNS, R_UNSEEN_A, R_UNSEEN_B, locate)
 from ..protocols.detect import PARSERS, detect
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
-from ..streams.engine import COUNT, FORGET, GO_ON, SOMETHING_ELSE
+from ..streams.engine import COUNT, FORGET, GO_ON, HTTP, SOMETHING_ELSE
 
 MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
 MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
@@ -77,6 +77,8 @@ class Conversation:
             return SOMETHING_ELSE
         if self.handshake is not None and self.handshake.complete or self.fault:
             return COUNT
+        if self.protocol == "http" and row[tables.STATE] & tables.CLASS_MASK <= tables.MAIL and self.facts.channels is None:
+            return HTTP
         return GO_ON
 
     def _add(self, result: list[int]) -> None:
@@ -135,6 +137,9 @@ class Conversation:
             return
         if self.handshake is not None and self.handshake.complete:
             return
+        if kind == assembly.SKIPPED:
+            self._skipped(role, length, at)
+            return
         if kind != assembly.SILENT:
             self.n_gaps += 1
             self.gap_bytes[role] += length
@@ -145,6 +150,21 @@ class Conversation:
             return
         try:
             parser.gap(role, length, at)
+            if parser.handover is not None:
+                self._hand_over()
+        except Exception as error:
+            self._broken(error, role, at)
+
+    def _skipped(self, role: int, length: int, at: int) -> None:
+        """Bytes that the kernels saw and dropped: no loss, and only some parsers can tell the difference."""
+        parser = self.parser
+        if parser is None:
+            return
+        try:
+            if hasattr(parser, "skipped"):
+                parser.skipped(role, length, at)
+            else:
+                parser.gap(role, length, at)
             if parser.handover is not None:
                 self._hand_over()
         except Exception as error:
@@ -180,12 +200,13 @@ class Conversation:
             self.flip, self.role_source = 1, "synack"
 
     def _roles_by_port(self) -> bool:
-        """The server is where a mail protocol is at home, else behind the lower well-known port."""
+        """The server is where a mail protocol is at home, else a service that carries mail."""
         port_a, port_b = self.ports()
-        mail_a, mail_b = port_a in HOME_PORTS, port_b in HOME_PORTS
-        if mail_a != mail_b:
-            self.flip, self.role_source = (1 if mail_a else 0), "port"
-            return True
+        for home in (HOME_PORTS, SERVICE_PORTS):
+            home_a, home_b = port_a in home, port_b in home
+            if home_a != home_b:
+                self.flip, self.role_source = (1 if home_a else 0), "port"
+                return True
         return False
 
     def ports(self) -> tuple[int, int]:
@@ -284,6 +305,13 @@ class Conversation:
         if given.to == "tls":
             self.tls_from = given.at
             self._begin("tls", True)
+            self._feed_rest(given)
+            return
+        if given.to in PARSERS:  # RPC over HTTP version 1: the connection goes on as another protocol
+            before, self.protocol = self.facts, given.to
+            self._begin(given.to, True)
+            self.facts.http = before.http
+            self.facts.logins[:0] = before.logins
             self._feed_rest(given)
             return
         if self.facts is not None and self.facts.tunnel is not None:
@@ -393,5 +421,6 @@ class _Pending:
             owner._finish()
 
 
-_MAIL = frozenset(("smtp", "imap", "pop3", "nntp", "managesieve", "tls"))
+_MAIL = frozenset(PARSERS) - {"tunnel"}
 HOME_PORTS = frozenset((25, 26, 587, 2525, 24, 143, 110, 119, 4190, 2000, 1025, 8025, 465, 993, 995, 563))
+SERVICE_PORTS = frozenset((80, 443, 135, 139, 389, 445, 593, 636, 3268, 3269, 6001, 6002, 6004, 8080, 8443))

@@ -194,15 +194,26 @@ class _Worker:
         return given_up
 
     def _worth_a_row(self, conversation: Conversation) -> bool:
-        """Something else than mail gets a row only where mail is expected: its port."""
-        return conversation.server_port() in HOME_PORTS
+        """Whether a conversation tells anything about mail: else it is counted by its class and gets no row."""
+        if conversation.server_port() in HOME_PORTS:
+            return True
+        protocol, facts = conversation.protocol, conversation.facts
+        if protocol in _NOT_MAIL:
+            return False
+        if protocol == "http":
+            return bool(facts.logins or facts.channels or facts.http is not None and facts.http.requests)
+        if protocol == "smb":
+            return facts.rpc is not None
+        if protocol == "tls":
+            return conversation.handshake.client_hello_at is not None or conversation.handshake.server_hello_at is not None
+        return True
 
     def _session(self, conversation: Conversation) -> Session | None:
         """The session that a finished conversation is; None when it is none of ours."""
         if conversation.fault is not None:
             self.faults.append(conversation.fault)
         protocol = conversation.protocol
-        if protocol == "tunnel" or protocol in _NOT_MAIL and not self._worth_a_row(conversation):
+        if protocol == "tunnel" or not self._worth_a_row(conversation):
             return None
         session = build_session(conversation, self._locate)
         for file in self.files:

@@ -27,7 +27,7 @@ ROWS_IN_FLOW = 8192
 MAX_READY = 4096
 SWEEP_FRAMES = 65_536  # frames between two looks over the flow table, or
 SWEEP_BYTES = 8 << 20  # bytes newly kept
-GO_ON, COUNT, FORGET, SOMETHING_ELSE = 0, 1, 2, 3
+GO_ON, COUNT, FORGET, SOMETHING_ELSE, HTTP = 0, 1, 2, 3, 4
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class Engine:
         self.steer([], [])
 
     def steer(self, entries: list[int], orders: list[int]) -> None:
-        """Carry out GO_ON, COUNT, FORGET or SOMETHING_ELSE for each flow of a batch."""
+        """Carry out GO_ON, COUNT, FORGET, SOMETHING_ELSE or HTTP for each flow of a batch."""
         flow_table.steer(self.tables, numpy.array(entries, dtype=numpy.int64), numpy.array(orders, dtype=numpy.int64))
 
     def give_up(self, entries: list[int]) -> None:
@@ -138,7 +138,7 @@ class Engine:
             again = [[entry, over] for (entry, over), result in zip(ready[begun:at].tolist(), results) if result[assembly.R_MORE]]
             yield Batch(entries.tolist(), self.tables.flows[entries].tolist(), results, self._out_turns[:n_turns].tolist(),
                         room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy())
-            again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.MAIL_TLS]
+            again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.LAST_KEPT]
             if again:
                 if self._wide_bytes is None:
                     self._wide_bytes = numpy.zeros(assembly.WIDE_BYTES, dtype=numpy.uint8)

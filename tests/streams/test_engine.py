@@ -183,12 +183,48 @@ def test_a_duplicate_frame_counts_once_and_is_counted():
 
 
 def test_what_cannot_be_mail_is_counted_and_not_kept():
-    talk = Talk(server_port=8443).open().turns([(CLIENT, b"\x16\x03\x01" + bytes(500)), (SERVER, b"\x16\x03\x03" + bytes(90000))]).close()
+    talk = Talk(server_port=22).open().turns([(CLIENT, b"SSH-2.0-x\r\n" + bytes(500)), (SERVER, b"SSH-2.0-y\r\n" + bytes(90000))]).close()
     out, engine = run_engine(talk.frames())
     assert out == {}
-    assert engine.scalars[tables.CLASS_FLOWS + tables.TLS] == 1
-    assert engine.scalars[tables.CLASS_BYTES + tables.TLS] == 503 + 90003
+    assert engine.scalars[tables.CLASS_FLOWS + tables.OTHER] == 1
+    assert engine.scalars[tables.CLASS_BYTES + tables.OTHER] == 511 + 90011
     assert engine.scalars[tables.SEGMENT_TOP] == 0
+
+
+def record(kind: int, body: bytes) -> bytes:
+    return bytes((kind, 3, 3)) + len(body).to_bytes(2, "big") + body
+
+
+def test_of_tls_the_handshake_and_the_first_application_data_are_kept():
+    hello, flight = record(22, b"\1" + bytes(300)), record(22, b"\2" + bytes(4000))
+    turns = [(CLIENT, hello), (SERVER, flight), (CLIENT, record(23, bytes(40))), (SERVER, record(23, bytes(90))), (CLIENT, record(23, bytes(60))), (SERVER, record(23, bytes(16000)))]
+    for port in (443, 993):
+        out, engine = run_engine(Talk(server_port=port).open().turns(turns).close().frames())
+        assert list(out.values()) == [[(assembly.DATA, side, what) for side, what in turns[:4]]]
+        kind = tables.MAIL_TLS if port == 993 else tables.TLS
+        assert engine.scalars[tables.CLASS_BYTES + kind] == sum(len(what) for _side, what in turns)
+
+
+def test_application_data_in_front_of_a_missing_record_do_not_end_the_keeping():
+    hello, flight, data = record(22, b"\1" + bytes(300)), record(22, b"\2" + bytes(900)), record(23, bytes(40))
+    talk = Talk(server_port=443).open().turns([(CLIENT, hello), (SERVER, flight), (SERVER, data), (CLIENT, data)]).close()
+    frames = talk.frames()
+    late = next(index for index, (_ts, frame) in enumerate(frames) if flight[:200] in frame)
+    frames[late], frames[late + 1] = (frames[late][0], frames[late + 1][1]), (frames[late + 1][0], frames[late][1])
+    out, _engine = run_engine(frames)
+    assert list(out.values()) == [[(assembly.DATA, CLIENT, hello), (assembly.DATA, SERVER, flight + data), (assembly.DATA, CLIENT, data)]]
+
+
+def test_of_http_the_beginning_of_each_turn_is_kept():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n"
+    turns = [(CLIENT, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"), (SERVER, head + bytes(90000)), (CLIENT, b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"), (SERVER, head[:15] + b"\r\n\r\n")]
+    out, engine = run_engine(Talk(server_port=80).open().turns(turns).close().frames())
+    (pieces,) = out.values()
+    assert [kind for kind, _side, _what in pieces] == [assembly.DATA, assembly.DATA, assembly.SKIPPED, assembly.DATA, assembly.DATA]
+    kept = pieces[1][2]
+    assert turns[1][1].startswith(kept) and 12_000 <= len(kept) <= 40_000 and len(kept) + pieces[2][2] == len(turns[1][1])
+    assert [what for _kind, _side, what in pieces[3:]] == [turns[2][1], turns[3][1]]
+    assert engine.scalars[tables.CLASS_BYTES + tables.HTTP] == sum(len(what) for _side, what in turns)
 
 
 def test_cut_frames_leave_gaps():

@@ -1,0 +1,143 @@
+"""What of a flow is kept: segments with their bytes, the beginnings of turns, TLS until it hides everything, and notes of what was dropped on purpose."""
+from __future__ import annotations
+
+from .flow_table import MASK32, allocate, distance
+from .jit import inlined, part
+from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE
+from .memory import copy
+from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
+
+_TLS_KEPT = 16384  # bytes per side of TLS: both hellos and the certificates, unless application data come earlier
+_TURN_KEPT = 12  # segments, or units of 4 KiB if larger, kept of what one side of HTTP or SMB says at a time: heads, forms, pipes; bodies and files are longer
+
+
+@inlined
+def store(data, t, entry, side, sequence, ts_ns, frame, marks):
+    """Store the packet's payload as segments of a flow; DONE or the table that is full."""
+    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
+    length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
+    info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
+    while True:
+        if scalars[N_LIVE] >= len(segments):
+            return SEGMENTS_FULL
+        part_length = min(length, MAX_BLOCKS * BLOCK)
+        place = 0
+        if part_length > 0:
+            place, n_blocks = allocate(t.blocks, scalars, (part_length + BLOCK - 1) // BLOCK, len(t.arena))
+            if place < 0:
+                return ARENA_FULL
+            part_length = min(part_length, n_blocks * BLOCK)
+            copy(t.arena, place, data, at, part_length)
+        row = scalars[SEGMENT_FREE] - 1
+        if row >= 0:
+            scalars[SEGMENT_FREE] = segments[row, S_NEXT]
+        else:
+            row = scalars[SEGMENT_TOP]
+            scalars[SEGMENT_TOP] = row + 1
+        scalars[N_LIVE] += 1
+        last_part = part_length == length
+        segments[row, S_FLOW] = side
+        segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
+        segments[row, S_LENGTH] = (part_length << 32) | (part_length + (wire - length) if last_part else part_length)
+        segments[row, S_AT] = place
+        segments[row, S_NS] = ts_ns
+        segments[row, S_FRAME] = frame
+        segments[row, S_NEXT] = 0
+        segments[row, S_INFO] = info
+        ends = flows[entry, SEGMENTS]
+        tail = (ends & MASK32) - 1
+        if tail >= 0:
+            segments[tail, S_NEXT] = row + 1
+            flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
+        else:
+            flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
+        flows[entry, KEPT] += (part_length << 32) + 1
+        if last_part:
+            return DONE
+        sequence = (sequence + part_length) & MASK32
+        at += part_length
+        length -= part_length
+        wire -= part_length
+        info &= ~FIN
+
+
+@part
+def in_turn(flows, entry, side, length):
+    """Whether a segment belongs to the first part of what its side says until the other speaks; notes how much was said."""
+    state = flows[entry, STATE]
+    said = (state >> TRIES_SHIFT) & 15
+    if ((state & SPOKE_B) != 0) != (side == 1):
+        said = 0
+        state ^= SPOKE_B
+    state &= ~(15 << TRIES_SHIFT)
+    flows[entry, STATE] = state | (min(said + 1 + (length >> 12), 15) << TRIES_SHIFT)
+    return said < _TURN_KEPT
+
+
+@part
+def drop(t, entry, side, sequence, ts_ns, frame):
+    """Note bytes of a side that are of no use, so that nobody takes them for lost; what follows directly adds to the same note. DONE or SEGMENTS_FULL."""
+    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
+    wire = packet[PAYLOAD_WIRE]
+    ends = flows[entry, SEGMENTS]
+    tail = (ends & MASK32) - 1
+    if tail >= 0 and segments[tail, S_FLOW] == side and segments[tail, S_INFO] >> 40 & MARK_DROPPED:
+        noted = segments[tail, S_LENGTH]
+        if noted < 1 << 28 and ((segments[tail, S_SEQ] >> 32) + noted) & MASK32 == sequence:
+            segments[tail, S_LENGTH] = noted + wire
+            return DONE
+    if scalars[N_LIVE] >= len(segments):
+        return SEGMENTS_FULL
+    row = scalars[SEGMENT_FREE] - 1
+    if row >= 0:
+        scalars[SEGMENT_FREE] = segments[row, S_NEXT]
+    else:
+        row = scalars[SEGMENT_TOP]
+        scalars[SEGMENT_TOP] = row + 1
+    scalars[N_LIVE] += 1
+    segments[row, S_FLOW] = side
+    segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
+    segments[row, S_LENGTH] = wire
+    segments[row, S_AT] = 0
+    segments[row, S_NS] = ts_ns
+    segments[row, S_FRAME] = frame
+    segments[row, S_NEXT] = 0
+    segments[row, S_INFO] = packet[FLAGS] | ((MARK_DROPPED | (0 if packet[FLAGS] & ACK_FLAG else MARK_NO_ACK)) << 40)
+    if tail >= 0:
+        segments[tail, S_NEXT] = row + 1
+        flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
+    else:
+        flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
+    flows[entry, KEPT] += 1
+    return DONE
+
+
+@part
+def tls_bytes_of_use(data, t, entry, side, sequence, length, kind):
+    """Whether a segment of TLS, or of mail that may have turned to it, is still worth keeping; sets COUNT_A, COUNT_B where nothing more is.
+
+    The first application data of a side are kept, since they show that the handshake succeeded.
+    """
+    flows = t.flows
+    state = flows[entry, STATE]
+    at = t.packet[PAYLOAD_AT]
+    record = length > 5 and data[at + 1] == 3 and data[at + 2] <= 4
+    count = COUNT_B if side else COUNT_A
+    if kind == MAIL:
+        if record and data[at] == 0x16 and 1 <= data[at + 5] <= 2:
+            flows[entry, STATE] = state | (HELLO_B if side else HELLO_A)
+        if state & (HELLO_A | HELLO_B) != HELLO_A | HELLO_B:
+            return True
+        if (flows[entry, KEPT] >> 32) >= 4 * _TLS_KEPT:
+            flows[entry, STATE] = state | COUNT_A | COUNT_B
+            return False
+    known = state & (ISN_B if side else ISN_A)
+    base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
+    said = distance(sequence, base)
+    if kind != MAIL and (said >= _TLS_KEPT if known else (flows[entry, KEPT] >> 32) >= 2 * _TLS_KEPT):
+        flows[entry, STATE] = state | count
+        return False
+    if record and data[at] == 0x17:
+        if not known or (flows[entry, BYTES_B if side else BYTES_A] >> 24) >= said:  # nothing in front of it is still to come
+            flows[entry, STATE] = state | count
+    return True
