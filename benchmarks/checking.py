@@ -18,7 +18,7 @@ from typing import Any, Iterator
 
 from traffic.truth import LOGIN_FIELDS, MESSAGE_FIELDS, MESSAGE_SIZE_FIELDS, SESSION_FIELDS, fact_hash
 
-MAIL_PROTOCOLS = ("smtp", "imap", "pop3", "nntp")
+MAIL_PROTOCOLS = ("smtp", "imap", "pop3", "nntp", "dcerpc", "http")
 IMPLICIT_PORTS = {"465": "smtp", "993": "imap", "995": "pop3", "563": "nntp"}
 MASK = 0xFFFFFFFFFFFFFFFF
 MAX_EXAMPLES = 20

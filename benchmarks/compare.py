@@ -36,6 +36,7 @@ from measuring import Series, Tool  # noqa: E402
 from sizes import size_in_bytes  # noqa: E402
 from targets import judge  # noqa: E402
 
+KINDS = ("mixed", "mail", "rpc", "web", "tls-same", "tls-distinct", "https")
 RESERVE_BYTES = 4 << 30  # of the disk stay free
 
 
@@ -79,7 +80,7 @@ def measure(directory: Path, kind: str, seed: int, plan: list[tuple[str, Tool]],
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=("mixed", "mail"), default="mixed")
+    parser.add_argument("--kind", choices=KINDS, default="mixed")
     parser.add_argument("--sizes", default="500M,2G,8G")
     parser.add_argument("--tools", default="pcapsec,suricata,tshark,read")
     parser.add_argument("--tshark-sizes", default="250M,1G", help="sizes for tshark, which needs memory as large as several times the file")

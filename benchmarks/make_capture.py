@@ -1,6 +1,6 @@
 """Make a capture of any size, and the truth about it.
 
-    python benchmarks/make_capture.py mixed|mail OUT.pcap --size 2G --seed 1
+    python benchmarks/make_capture.py KIND OUT.pcap --size 2G --seed 1
 
 Writes OUT.pcap (classic pcap, Ethernet), OUT.json (how many of what was made) and OUT.gapped.jsonl (mail conversations that lost bytes, see
 traffic/truth.py). The same kind, size, seed and options give the same bytes. Memory stays near 300 MB whatever the size.
@@ -18,7 +18,10 @@ mail: mail alone. By conversations, in percent (traffic/mail.py):
 Message sizes are log-normal, median 12 KB, mean about 32 KB, with text, HTML and base64 attachments; TLS carries messages of the same sizes.
 Accounts, addresses, Message-IDs and passwords are different in every conversation.
 
-Both: 20 % IPv6; of the TCP segments 1 % come too late (behind one to three later frames of their conversation, within 1 ms), 0.2 % are missing though
+rpc, web, tls-same, tls-distinct, https: one kind of conversation alone (traffic/services.py): DCE/RPC connections of 50 calls; HTTP connections of ten
+requests, 5 % of them mail services; TLS 1.2 handshakes with one certificate, or with another one each; long transfers over HTTPS.
+
+All: 20 % IPv6; of the TCP segments 1 % come too late (behind one to three later frames of their conversation, within 1 ms), 0.2 % are missing though
 the peer acknowledges them, 0.5 % are there twice within 1 ms. Handshakes, acknowledgements, timestamps and both FINs (or a reset) are there,
 checksums are right. Arrivals make 1 Gbit/s on average; all conversations are played to their end, so the rate rises over the first second and falls
 over the last ones.
@@ -38,7 +41,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from sizes import size_in_bytes  # noqa: E402
-from traffic import bulk, mail, message  # noqa: E402
+from traffic import bulk, mail, message, services  # noqa: E402
 from traffic.engine import Player, Rates  # noqa: E402
 from traffic.library import Library  # noqa: E402
 from traffic.script import Pool, Script  # noqa: E402
@@ -77,6 +80,13 @@ def build(kind: str, size: int, seed: int, rates: Rates) -> tuple[Library, np.nd
     pool = Pool()
     region = tls_region(rng, pool)
     size = min(size, FULL_LIBRARY_BYTES)
+    if kind in services.KINDS:
+        writer = services.ServiceWriter(pool, rng, region, ceiling=max(size // 8, 60_000))
+        scripts, weights = [], []
+        for share, write, count in services.KINDS[kind]:
+            scripts += [write(writer) for _n in range(count)]
+            weights += [share / count] * count
+        return Library(scripts, pool, rates.v6), np.array(weights)
     mail_bytes = size if kind == "mail" else size * MAIL_SHARE
     scripts, weights = mail_scripts(pool, rng, region, int(min(max(mail_bytes / 200_000, 60), 1_000)), int(min(max(mail_bytes / 20, 20_000), 4 << 20)))
     n_mail = len(scripts)
@@ -117,7 +127,7 @@ def make(kind: str, path: Path, size: int, seed: int = 1, nanoseconds: bool = Fa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make a capture of any size, and the truth about it.")
-    parser.add_argument("kind", choices=("mixed", "mail"))
+    parser.add_argument("kind", choices=("mixed", "mail", *services.KINDS))
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", default="100M", help="bytes, with K, M or G (powers of 1024)")
     parser.add_argument("--seed", type=int, default=1)

@@ -81,7 +81,8 @@ class Message:
 class RpcSecurity:
     """One DCE/RPC security context: what was negotiated under one auth_context_id ([MS-RPCE] §2.2.2.11)."""
 
-    at: int  # client stream offset of the PDU whose sec_trailer began it
+    at: int  # client stream offset of the PDU whose sec_trailer began it; server's when only that was seen
+    side: int = CLIENT  # whose offset `at` is
     auth_context_id: int
     auth_type: int  # as sent: 9 SPNEGO, 10 NTLM, 16 Kerberos, 14 Schannel, 68 Netlogon, …
     levels_announced: tuple[int, ...] = ()  # distinct auth_level of bind, alter_context and auth3, in order
@@ -98,6 +99,7 @@ class RpcContext:
     """A DCE/RPC presentation context as used: a row of table `rpc`."""
 
     at: int  # client stream offset of the bind or alter_context that defines it, else of its first request; of a server PDU when only those were seen
+    side: int = CLIENT  # whose offset `at` is
     context_id: int
     interface_uuid: str | None = None  # lower case; None: the capture starts late and nothing else tells
     interface: str | None = None  # name, "EMSMDB"
@@ -132,7 +134,8 @@ class MapiFacts:
 
     user_dn: str | None = None  # szUserDN of EcDoConnectEx or EcDoConnect
     user_dn_at: int | None = None
-    client_version: str | None = None  # "12.0.4518" of rgwClientVersion
+    mailbox_dn: str | None = None  # Essdn of the first RopLogon: whose mailbox was opened
+    client_version: str | None = None  # "12.0.4518.1014" of rgwClientVersion
     server_version: str | None = None
     rop_names: dict[str, int] = field(default_factory=dict)  # MS-OXCROPS name -> count
     n_header_ext: int = 0  # RPC_HEADER_EXT seen
@@ -246,8 +249,78 @@ class SmbFacts:
 
 
 @dataclass(slots=True, kw_only=True)
+class Certificate:
+    """An X.509 certificate as sent (RFC 5280 §4.1). The same certificate is one object in a whole run: never changed once read."""
+
+    sha256: str  # of its DER bytes, hex
+    der: bytes = field(default=b"", repr=False)
+    malformed: str | None = None  # the part where reading stopped; what stands before it was read
+    version: int | None = None  # 1, 2, 3
+    serial: str | None = None  # hex, without leading zeros
+    subject: str | None = None  # RFC 4514: "CN=mail.example,O=Example"
+    issuer: str | None = None
+    common_name: str | None = None  # the most specific one of the subject
+    sans: tuple[str, ...] = ()  # subject alternative names: DNS names as sent, addresses, mail addresses, URIs; at most 1,000
+    dns_names: tuple[str, ...] = ()  # those that are DNS names, lower case
+    ip_addresses: tuple[str, ...] = ()
+    not_before_ns: int | None = None  # ns since 1970 UTC; may lie outside of what 64 bits hold
+    not_after_ns: int | None = None
+    key_type: str | None = None  # RSA, EC, DSA, Ed25519 …, or the algorithm's OID
+    key_bits: int | None = None
+    curve: str | None = None  # secp256r1; "explicit" when its parameters are spelled out
+    exponent: int | None = None  # of an RSA key
+    spki_sha256: str | None = None  # of the SubjectPublicKeyInfo: equal keys look equal whatever certifies them
+    signature_algorithm: str | None = None  # sha256WithRSAEncryption …, or its OID
+    self_issued: bool = False  # subject and issuer are the same
+    self_signed: bool = False  # self-issued, and its key identifiers do not say otherwise
+    is_ca: bool | None = None  # basicConstraints; None: no such extension
+    extended_key_usage: tuple[str, ...] | None = None  # serverAuth, clientAuth, any … or OIDs; None: no such extension
+    subject_key_id: str | None = None  # hex
+    authority_key_id: str | None = None
+
+    def covers(self, host: str) -> str | None:
+        """How the certificate names a host: "san", "cn" (only a certificate without DNS names may; RFC 7817 §3 allows it, RFC 9525 §2 does not), None: not at all.
+
+        A wildcard stands for exactly the left-most label (RFC 9525 §6.3).
+        """
+        host = host.rstrip(".").lower()
+        if host in self.dns_names or host in self.ip_addresses:
+            return "san"
+        wildcard = "*" + host[host.find("."):] if "." in host else None
+        if wildcard in self.dns_names:
+            return "san"
+        if not self.dns_names and not self.ip_addresses and self.common_name is not None and self.common_name.lower() in (host, wildcard):
+            return "cn"
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class TlsOffer:
+    """What a ClientHello offers, without what differs from one connection of a client to its next. Shared by equal hellos: never changed. GREASE is left out of every list."""
+
+    legacy_version: str  # the hello's own version field
+    versions: tuple[str, ...] = ()  # supported_versions, else the version field
+    suites: tuple[str, ...] = ()  # IANA names, or 0x1234; SSL_CK_… in a hello of SSL 2.0
+    groups: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()  # signature_algorithms
+    alpn: tuple[str, ...] = ()
+    compressions: tuple[str, ...] = ()
+    extensions: tuple[int, ...] = ()
+    ja3: str | None = None  # MD5, hex
+    ja4: str | None = None
+    grease: bool = False
+    secure_renegotiation: bool = False  # renegotiation_info or its SCSV
+    fallback_scsv: bool = False
+    extended_master_secret: bool = False
+    encrypt_then_mac: bool = False
+    heartbeat: bool = False
+    early_data: bool = False
+    encrypted_client_hello: bool = False  # a real one and a GREASE one look the same
+
+
+@dataclass(slots=True, kw_only=True)
 class TlsHandshake:
-    """What the first flight of TLS says in clear."""
+    """What TLS says in clear."""
 
     version: str | None = None  # negotiated: SSLv2 … TLSv1.3, TLSv1.3-draft28, 0x1234
     offered_versions: tuple[str, ...] = ()
@@ -257,8 +330,50 @@ class TlsHandshake:
     client_hello_at: int | None = None  # client stream offset
     server_hello_at: int | None = None  # server stream offset
     established: bool | None = None  # application data or CCS+Finished on both sides; False after a fatal alert; None unknown
-    alert: str | None = None  # "client:48 unknown_ca" in clear
+    alert: str | None = None  # "client:48 unknown_ca" in clear; a fatal one goes before a warning
     complete: bool = False  # nothing more to learn: the flow may be counted only
+    offer: TlsOffer | None = None  # None: no ClientHello read
+    alpn_chosen: bool = False  # `alpn` is the server's choice; TLS 1.3 hides it
+    cipher_recommended: str | None = None  # IANA's column: Y, N, D (discouraged); None: not in the registry
+    group: str | None = None  # of the key exchange: x25519, ffdhe2048, modp1024, dh (no known group); None: none, or not seen
+    group_recommended: str | None = None
+    dh_bits: int | None = None  # prime of ServerKeyExchange
+    temporary_rsa_bits: int | None = None  # export-grade RSA key of ServerKeyExchange
+    signature: str | None = None  # scheme of ServerKeyExchange, TLS 1.2 only
+    key_exchange_at: int | None = None  # server offset of ServerKeyExchange
+    client_key_bytes: int | None = None  # length of ClientKeyExchange
+    forward_secret: bool | None = None  # by suite, or by key_share in TLS 1.3; None: suite not known
+    compression: str | None = None  # chosen: null, DEFLATE, LZS
+    extended_master_secret: bool | None = None  # agreed; None: no ServerHello of TLS 1.2 or less
+    encrypt_then_mac: bool | None = None
+    secure_renegotiation: bool | None = None  # the server's renegotiation_info
+    heartbeat: bool | None = None  # agreed; None: no ServerHello that could say it
+    heartbeat_overread: tuple[int, int] | None = None  # (length claimed, length of the record) of a clear request that asks for more than it sent
+    heartbeat_side: int | None = None  # who sent it
+    heartbeat_at: int | None = None
+    heartbeat_answer: int = 0  # longest clear heartbeat record that went back
+    downgrade_sentinel: str | None = None  # TLSv1.2, TLSv1.1: the ServerHello says that its server could do more than that
+    hello_retry: bool = False
+    early_data: bool = False  # the client sent data behind its hello, before the server spoke
+    resumed: bool | None = None
+    resumption: str | None = None  # how: id, ticket, psk
+    ticket_issued: bool = False  # NewSessionTicket in clear
+    ocsp_stapled: bool = False  # CertificateStatus in clear
+    certificates: tuple[Certificate, ...] = ()  # the server's as sent, at most 16
+    chain_length: int | None = None  # certificates sent; None: no Certificate message read
+    certificate_at: int | None = None  # server offset of the Certificate message
+    name_matches: bool | None = None  # the first certificate names `sni`; None: one of both was not seen
+    name_matched_by: str | None = None  # san, cn
+    trusted: bool | None = None  # the chain leads to a given root; None: none were given
+    trust_error: str | None = None  # why it does not
+    certificate_requested: bool = False  # from the client, in clear
+    client_certificates: tuple[Certificate, ...] = ()
+    client_certificate_sent: bool | None = None  # False: asked for and answered with none
+    alerts: tuple[str, ...] = ()  # all in clear, in order: "client:fatal:48 unknown_ca"; at most 16
+    alert_side: int | None = None  # who sent `alert`
+    alert_at: int | None = None
+    alert_fatal: bool | None = None
+    hidden_alert: int | None = None  # side whose first encrypted record of TLS 1.3 has the length of an alert
 
 
 @dataclass(slots=True, kw_only=True)

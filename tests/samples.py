@@ -25,6 +25,8 @@ class Sample:
     logins: tuple[str, ...]
     messages: tuple[str, ...]
     findings: tuple[str, ...]
+    rpc: tuple[str, ...]
+    http: tuple[str, ...]
     secrets: tuple[str, ...]
 
     @property
@@ -39,7 +41,7 @@ class Sample:
 def read() -> list[Sample]:
     with (FOLDER / "samples.csv").open(newline="", encoding="utf-8") as file:
         return [Sample(files=tuple(row["file"].split()), about=row["about"], software=row["software"],
-                       **{name: tuple(json.loads(row[name])) for name in ("sessions", "logins", "messages", "findings", "secrets")}) for row in csv.DictReader(file)]
+                       **{name: tuple(json.loads(row[name])) for name in ("sessions", "logins", "messages", "findings", "rpc", "http", "secrets")}) for row in csv.DictReader(file)]
 
 
 SAMPLES = read()

@@ -1,7 +1,9 @@
 """Hand-made sessions for tables, reports and commands."""
 from __future__ import annotations
 
-from pcapsec.records import CLIENT, SERVER, Anomaly, Capture, Facts, Finding, Login, Message, Session, TlsHandshake
+from pcapsec.records import (
+    CLIENT, SERVER, Anomaly, Capture, Facts, Finding, HttpFacts, HttpRequest, Login, MapiFacts, Message, RpcContext, RpcFacts, RpcSecurity, Session, TlsHandshake,
+)
 from pcapsec.rules.rule import Rule
 from pcapsec.secret import Secret
 
@@ -60,6 +62,49 @@ def imaps(n: int = 0, **changes) -> Session:
         session_id=f"{n:08x}7ffffff7", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 1000, frame=5, last_frame=9,
         client_ip="2001:db8::7", client_port=40000, server_ip="2001:db8::25", server_port=993, role_source="syn", facts=Facts(), tls=tls, protocol="tls",
         service="imaps", service_source="port", tls_mode="implicit", bytes_client=1000, bytes_server=5000, verdict="protected", locate=locate)
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return session
+
+
+def mapi(n: int = 0, **changes) -> Session:
+    """Outlook on MAPI/RPC: bound with NTLM at level 2, so that calls pass in clear; a second context that the server refused."""
+    login = Login(protocol="dcerpc", mechanism="NTLM", at=300, principal="alice", domain="CORP", secret=Secret(b"response"), secret_at=300, exposure="guessable",
+                  result="success", details={"ntlm_version": "NTLMv2", "ntlm_flags": 0xE2888235, "key_bits": 128})
+    security = RpcSecurity(at=100, auth_context_id=1, auth_type=10, levels_announced=(2,), mechanism="NTLM", mechanisms_offered=("NTLM",), established=True, login=login)
+    mailbox = RpcContext(
+        at=0, context_id=0, interface_uuid="a4f1db00-ca47-1067-b31f-00dd010662da", interface="EMSMDB", interface_version="0.81", interface_source="bind",
+        transfer_syntax="ndr", accepted=True, securities=[security], auth_type="NTLM", auth_level=2, levels={2: 12, 6: 3}, levels_announced=(2, 6), requests=15,
+        responses=14, opnums={11: 13, 10: 2}, call_names=("EcDoConnectEx", "EcDoRpcExt2"), first_request_at=400, weakest_request_at=400, stub_bytes=9000,
+        clear_stub_bytes=8000, obfuscation="xor", faults={0x6F7: 1},
+        mapi=MapiFacts(user_dn="/o=CORP/cn=alice", client_version="12.0.4518", server_version="8.1.240", rop_names={"RopLogon": 1, "RopOpenFolder": 2}))
+    refused = RpcContext(at=0, context_id=1, interface_uuid="99999999-9999-9999-9999-999999999999", interface_source="bind", accepted=False, reject_reason=2)
+    facts = Facts(protocol="dcerpc", rpc=[RpcFacts(contexts=[mailbox, refused], securities=[security], header_signing=True)], logins=[login])
+    session = Session(
+        session_id=f"{n:08x}3ffffff3", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 1000, frame=7, last_frame=60,
+        client_ip="192.0.2.7", client_port=49200, server_ip="198.51.100.30", server_port=6001, role_source="syn", facts=facts, protocol="dcerpc",
+        service="emsmdb", service_source="content", bytes_client=5000, bytes_server=4000, verdict="exposed", locate=locate)
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return session
+
+
+def webmail(n: int = 0, **changes) -> Session:
+    """OWA over http://: a Basic login, then a page; last an ActiveSync call that nobody answered."""
+    login = Login(protocol="http", mechanism="BASIC", at=0, principal="CORP\\alice", secret=Secret(PASSWORD), secret_at=0, exposure="password", result="success",
+                  reply_code="200")
+    requests = [
+        HttpRequest(at=0, method="GET", host="mail.example.com", path="/owa/", version="1.1", status=200, status_at=0, auth_scheme="BASIC", principal="CORP\\alice",
+                    service="owa", user_agent="Mozilla/4.0 (compatible; MSIE 8.0)", response_type="text/html", response_bytes=5120, cookies=("sessionid", "cadata"),
+                    set_cookies=("UserContext",), session_cookie=True, login=login),
+        HttpRequest(at=500, method="OPTIONS", host="mail.example.com", path="/Microsoft-Server-ActiveSync", version="1.1", service="activesync",
+                    auth_offered=("NEGOTIATE", "NTLM"), request_type="Sync", device_id="Appl1", request_bytes=7, content_type="application/vnd.ms-sync.wbxml"),
+    ]
+    facts = Facts(protocol="http", http=HttpFacts(requests=requests, n_requests=2, n_responses=1), logins=[login])
+    session = Session(
+        session_id=f"{n:08x}5ffffff5", capture="monday.pcap", start_ns=T0 + n * 1_000_000, end_ns=T0 + n * 1_000_000 + 1000, frame=8, last_frame=30,
+        client_ip="192.0.2.7", client_port=49300, server_ip="198.51.100.31", server_port=80, role_source="syn", facts=facts, protocol="http",
+        service="owa", service_source="content", bytes_client=900, bytes_server=6000, verdict="exposed", locate=locate)
     for name, value in changes.items():
         setattr(session, name, value)
     return session

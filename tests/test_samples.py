@@ -29,6 +29,17 @@ def test_findings(sample: Sample):
 
 
 @each_sample
+def test_rpc(sample: Sample):
+    assert rows(analysed(sample).rpc, "transport", "interface", "auth_type", "auth_level", "requests", "ntlm_version", "key_bits", "kerberos_etype", "authenticator_etype", "obfuscation",
+                "client_version") == list(sample.rpc)
+
+
+@each_sample
+def test_http(sample: Sample):
+    assert rows(analysed(sample).http, "method", "service", "auth_scheme", "auth_result", "principal", "status", "request_type") == list(sample.http)
+
+
+@each_sample
 def test_read_without_faults(sample: Sample):
     captures = analysed(sample).captures
     assert list(captures["internal_errors"]) == [0] * len(sample.files)

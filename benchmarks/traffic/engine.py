@@ -84,10 +84,11 @@ class Player:
         self.free = np.arange(4096, dtype=np.int32)[::-1].copy()
         self.n_free = 4096
         self.n_started = 0
-        self.n_mail = 0
+        self.n_filled = 0  # conversations with values of their own
         self.most_open = 0
         scripts = library.scripts
         self._mail = np.array([script.protocol is not None for script in scripts])
+        self._filled = np.array([script.protocol is not None or any(step.slots for step in script.steps) for script in scripts])
         self._port = np.array([script.port for script in scripts])
         self._far = np.array([script.clients == "internet" or script.servers == "internet" for script in scripts])
         names = list(GROUPS)
@@ -139,7 +140,7 @@ class Player:
         account.played(self.n_started, scripts[:taken], plays[:taken], lost[:n_lost])
         self._give_back(nobody)
         self.n_started += taken
-        self.n_mail += int(np.count_nonzero(self._mail[scripts[:taken]]))
+        self.n_filled += int(np.count_nonzero(self._filled[scripts[:taken]]))
         self.most_open = max(self.most_open, len(self.plays) - self.n_free)
         order = np.argsort(times[:n_out], kind="stable")
         times, of_play, of_row = times[:n_out][order], of_play[:n_out][order], of_row[:n_out][order]
@@ -191,19 +192,19 @@ class Player:
         return plays
 
     def _fill_values(self, scripts: np.ndarray, plays: np.ndarray) -> None:
-        """Serials and tokens of mail conversations."""
-        mail = np.flatnonzero(self._mail[scripts])
-        if not len(mail):
+        """Serials and tokens of the conversations that have slots."""
+        filled = np.flatnonzero(self._filled[scripts])
+        if not len(filled):
             return
-        numbers = self.n_mail + np.arange(len(mail))
-        values = np.zeros((len(mail), PLAY["values"].shape[0]), np.uint8)
+        numbers = self.n_filled + np.arange(len(filled))
+        values = np.zeros((len(filled), PLAY["values"].shape[0]), np.uint8)
         for slot in FACTORS:
             values[:, slot.at:slot.at + slot.width] = serials(numbers, slot, self.seed)
-        for i in np.flatnonzero(self._tokens[scripts[mail]]):
+        for i in np.flatnonzero(self._tokens[scripts[filled]]):
             row = values[i].tobytes()
-            tokens = b"".join(base64.b64encode(fill(text, row).encode("latin-1")) for text in self.library.scripts[scripts[mail[i]]].tokens)
+            tokens = b"".join(base64.b64encode(fill(text, row).encode("latin-1")) for text in self.library.scripts[scripts[filled[i]]].tokens)
             values[i, TOKEN_AT:TOKEN_AT + len(tokens)] = np.frombuffer(tokens, np.uint8)
-        plays["values"][mail] = values
+        plays["values"][filled] = values
 
     def _take(self, n: int) -> np.ndarray:
         while self.n_free < n:

@@ -6,12 +6,13 @@ starts unknown. What the sift calls something else is counted and never stored.
 from __future__ import annotations
 
 
+from .datagrams import datagram
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
-from .keeping import drop, in_turn, store, tls_bytes_of_use
+from .keeping import drop, in_turn, store, tls_bytes_of_use, turns_to_tls
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
-                     UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
+                     UDP, UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
 from .sift import LDAP as SAYS_LDAP
@@ -237,20 +238,21 @@ def _segment(data, t, ts_ns, frame):
 
     entry = find(flows, t.index, key_hash, a0, a1, b0, b1, ports)
     known_state = flows[entry, STATE] if entry >= 0 else 0
-    if entry >= 0 and not flags & SYN and ((known_state & CLASS_MASK) > LAST_KEPT or known_state & (COUNT_A | COUNT_B) == COUNT_A | COUNT_B):  # count, and be done
-        scalars[C_TCP] += 1
-        if duplicate:
-            scalars[C_DUPLICATES] += 1
-            scalars[C_DUPLICATE_PAYLOAD] += 1 if wire > 0 else 0
+    if entry >= 0 and not flags & SYN and ((known_state & CLASS_MASK) > LAST_KEPT or known_state & (COUNT_A | COUNT_B) == COUNT_A | COUNT_B):
+        if duplicate or length < 50 or known_state & CLASS_MASK != OTHER or not turns_to_tls(data, t, entry, side):  # nothing of it is kept: count, and be done
+            scalars[C_TCP] += 1
+            if duplicate:
+                scalars[C_DUPLICATES] += 1
+                scalars[C_DUPLICATE_PAYLOAD] += 1 if wire > 0 else 0
+                return DONE
+            _note_seen(t.seen, print_hash, ts_ns)
+            flows[entry, LAST_NS] = ts_ns
+            flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
+            frames = flows[entry, FRAMES]
+            flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
+            if flags & (FIN | RST):
+                flows[entry, STATE] |= (FIN_B if side else FIN_A) if flags & FIN else (RST_B if side else RST_A)
             return DONE
-        _note_seen(t.seen, print_hash, ts_ns)
-        flows[entry, LAST_NS] = ts_ns
-        flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
-        frames = flows[entry, FRAMES]
-        flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
-        if flags & (FIN | RST):
-            flows[entry, STATE] |= (FIN_B if side else FIN_A) if flags & FIN else (RST_B if side else RST_A)
-        return DONE
     if flags & SYN:
         if entry >= 0 and not duplicate:
             known = flows[entry, STATE] & (ISN_B if side else ISN_A)
@@ -427,6 +429,8 @@ def scan(data, frames, first, last, frame_base, t):
             if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
                 scalars[C_SUPERFRAMES] += 1
                 scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
+        elif status == UDP:
+            code = datagram(source, t, ts_ns, frame_base + i)
         if slot >= 0 and code == DONE:
             t.fragments[slot, 0] = 0
             t.fragments[slot, 1] = 0
@@ -436,7 +440,7 @@ def scan(data, frames, first, last, frame_base, t):
         scalars[NOW_NS] = ts_ns
         if status == UNDECODED:
             scalars[C_UNDECODED] += 1
-        elif status == OTHER_IP:
+        elif status == OTHER_IP or status == UDP:
             scalars[C_OTHER_IP] += 1
         elif status == FRAGMENT:
             scalars[C_FRAGMENTS] += 1

@@ -1,9 +1,11 @@
 """What of a flow is kept: segments with their bytes, the beginnings of turns, TLS until it hides everything, and notes of what was dropped on purpose."""
 from __future__ import annotations
 
+from numba import int64
+
 from .flow_table import MASK32, allocate, distance
 from .jit import inlined, part
-from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE
+from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, SEQ
 from .memory import copy
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
@@ -140,4 +142,29 @@ def tls_bytes_of_use(data, t, entry, side, sequence, length, kind):
     if record and data[at] == 0x17:
         if not known or (flows[entry, BYTES_B if side else BYTES_A] >> 24) >= said:  # nothing in front of it is still to come
             flows[entry, STATE] = state | count
+    return True
+
+
+@part
+def turns_to_tls(data, t, entry, side):
+    """Whether a protocol that is none of ours goes over to TLS here, as FTP, XMPP and MySQL do; then the flow is TLS from this segment on.
+
+    A ClientHello must begin the segment, be the record's only message as far as lengths tell, and come early: bytes that look like one stand in many files.
+    """
+    packet, flows = t.packet, t.flows
+    at, length = packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH]
+    if data[at] != 0x16 or data[at + 1] != 3 or data[at + 2] > 3 or data[at + 5] != 1 or data[at + 9] != 3 or data[at + 10] > 3:
+        return False
+    record = int64(data[at + 3]) << 8 | int64(data[at + 4])
+    message = int64(data[at + 6]) << 16 | int64(data[at + 7]) << 8 | int64(data[at + 8])
+    if message + 4 < record or message > _TLS_KEPT or record + 5 < min(length, 400) or data[at + 43] > 32 or not packet[FLAGS] & ACK_FLAG:
+        return False
+    if (flows[entry, BYTES_A] >> 24) + (flows[entry, BYTES_B] >> 24) > _TLS_KEPT:
+        return False
+    state = flows[entry, STATE] & ~(CLASS_MASK | COUNT_A | COUNT_B | SEEN_A | SEEN_B | HELLO_A | HELLO_B)
+    flows[entry, STATE] = state | TLS | BASED_A | BASED_B | TURNED_TLS
+    first = packet[SEQ] | packet[ACK] << 32 if side else packet[SEQ] << 32 | packet[ACK]
+    flows[entry, BASE] = first
+    flows[entry, NEXT] = first
+    flows[entry, ACKED] = 0
     return True

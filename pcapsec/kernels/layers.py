@@ -11,7 +11,7 @@ from .jit import part
 from .memory import i64, u16, u32
 
 # status of decode()
-UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT = 0, 1, 2, 3, 4
+UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT, UDP = 0, 1, 2, 3, 4, 5
 MAX_LAYERS = 24  # a mirror of a mirror of MPLS over VXLAN is below 15; more is an attack on the loop
 
 # fields that decode() leaves in `packet`, int64[N_PACKET]
@@ -181,7 +181,7 @@ def decode(data, at, end, link, original_end, protocol, packet):
         original_end int64  where the frame would end had it not been cut
         protocol int64      IP protocol number, only for link -1
         packet int64[N_PACKET]  written
-    Returns: UNDECODED, TCP, OTHER_IP, FRAGMENT or CUT (an IP packet too short in the capture for its TCP header).
+    Returns: UNDECODED, TCP, UDP, OTHER_IP, FRAGMENT or CUT (an IP packet too short in the capture for its TCP header).
     """
     size = len(data)
     if at < 0 or end > size or at > end:
@@ -391,9 +391,16 @@ def decode(data, at, end, link, original_end, protocol, packet):
                 packet[TCP_LENGTH] = max(0, transport_end - pos)
                 return TCP
             if protocol == 17:
+                header_at = pos
                 kind, pos, ethertype = _udp(data, pos, end, packet)
                 if kind == _NONE:
-                    return OTHER_IP
+                    if header_at + 8 > end:
+                        return OTHER_IP
+                    packet[SPORT] = u16(data, header_at)
+                    packet[DPORT] = u16(data, header_at + 2)
+                    packet[PAYLOAD_AT] = header_at + 8
+                    packet[PAYLOAD_LENGTH] = end - header_at - 8
+                    return UDP
             elif protocol == 47:
                 kind, pos, ethertype = _gre(data, pos, end, packet)
                 if kind == _NONE:

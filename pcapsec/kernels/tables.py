@@ -33,6 +33,7 @@ SEEN_A, SEEN_B = 1 << 14, 1 << 15  # BASE of the side is set
 DETACHED = 1 << 16  # its key belongs to a newer conversation
 SPOKE_B = 1 << 17  # HTTP, SMB: side B sent the last payload
 EVICTED = 1 << 18
+TURNED_TLS = 1 << 19  # it began as something else, and then both went over to TLS
 ISN_A, ISN_B = 1 << 21, 1 << 22  # the side's initial sequence number is known
 OVERWRITTEN = 1 << 23  # the start may have been seen and forgotten
 TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start; HTTP, SMB: how much of the turn is kept
@@ -59,6 +60,8 @@ FLOW_TOP, FLOW_FREE, SEGMENT_TOP, SEGMENT_FREE, ARENA_TOP, INDEX_USED, NOW_NS, N
 C_FRAMES, C_UNDECODED, C_DUPLICATES, C_TCP, C_OTHER_IP, C_FRAGMENTS, C_EVICTED, C_UNKNOWN_STARTS = 8, 9, 10, 11, 12, 13, 14, 15
 LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 21, 22, 23
+C_RPC_UDP, C_RPC_UDP_BYTES = 20, 25  # connectionless DCE/RPC: packets and their bytes
+DATAGRAM_TOP, DATAGRAM_BYTES = 26, 27  # kept datagrams not yet fetched, and their bytes
 CLASS_FLOWS, CLASS_BYTES = 32, 48  # sixteen each
 ARENA_FREE = 64  # one list head per size class
 N_SCALAR = 64 + 32
@@ -76,8 +79,14 @@ FRAGMENT_SLOTS = 64
 FRAGMENT_BYTES = 65536
 # fragment meta, int64[12]: key hash, ts, total length (-1 unknown), bytes so far, address words 0..7 come from the packet that completes it
 
+# --- one kept datagram: int64[10]: source and destination address, both ports and tunnel as in a flow's key, ts_ns, frame, place, length, state bits (wrappings, VLAN)
+D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+N_DATAGRAM = 10
+DATAGRAMS = 4096
+DATAGRAM_ROOM = 4 << 20
+
 # why scan() came back
-DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL = 0, 1, 2, 3, 4
+DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL, DATAGRAMS_FULL = 0, 1, 2, 3, 4, 5
 
 
 class Tables(NamedTuple):
@@ -93,6 +102,8 @@ class Tables(NamedTuple):
     fragments: numpy.ndarray  # int64[FRAGMENT_SLOTS, 12]
     fragment_data: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES]
     fragment_map: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES // 8]
+    datagrams: numpy.ndarray  # int64[DATAGRAMS, N_DATAGRAM]
+    datagram_data: numpy.ndarray  # uint8[DATAGRAM_ROOM]
     packet: numpy.ndarray  # int64[N_PACKET], what decode() found
     scalars: numpy.ndarray  # int64[N_SCALAR]
     parameters: numpy.ndarray  # int64[N_PARAMETER]
@@ -112,4 +123,5 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
         syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros(SEEN_ENTRIES, dtype=numpy.int64),
         fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
+        datagrams=numpy.zeros((DATAGRAMS, N_DATAGRAM), dtype=numpy.int64), datagram_data=numpy.zeros(DATAGRAM_ROOM, dtype=numpy.uint8),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

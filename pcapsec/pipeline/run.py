@@ -8,6 +8,7 @@ import itertools
 import os
 import pickle
 import secrets
+import socket
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -22,7 +23,10 @@ from ..kernels import tables
 from ..records import Capture, Finding, Session
 from ..rules import Judge, Policy
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
+from .channels import Channels
 from .conversation import HOME_PORTS, Conversation
+from .endpoints import Endpoints
+from .quic import QuicConnections
 from .session import build_session
 
 MAX_OPEN = 20_000  # conversations that were parsed in part and go on, a few KiB each; beyond it those that have been silent longest are given up
@@ -98,10 +102,13 @@ class _Worker:
         self.errors: list[CaptureError] = []
         self.faults: list[str] = []
         self.n_findings = 0
+        self.endpoints = Endpoints()
 
     def group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         """One capture: a list of inputs in order of time whose conversations may span them."""
         engine = self.engine = Engine(self.parameters)
+        self.channels = Channels()
+        quic = QuicConnections(self._locate)
         self.open: dict[int, Conversation] = {}
         self.bases: list[int] = []  # global number of the frame before each file's first
         self.files: list[Capture] = []
@@ -114,11 +121,15 @@ class _Worker:
             base = self.bases[-1] + window.first_frame
             for batch in engine.take(window.data, window.frames, window.n_frames, base):
                 self._batch(batch)
+            datagrams = engine.fetch_datagrams()
+            if datagrams:
+                self._judge(quic.take(datagrams))
             seen = base + window.n_frames - 1
             if self.progress is not None:
                 self.progress(bytes_before + window.bytes_done, bytes_total, self.n_findings)
         for batch in engine.finish():
             self._batch(batch)
+        self._judge(quic.settle() + self._with_endpoints(self.channels.settle()))
         self._account(engine, source.captures)
 
     def _account(self, engine: Engine, files: list[Capture]) -> None:
@@ -140,6 +151,8 @@ class _Worker:
             if n and name != "free":
                 flows, size = last.flows_by_class.get(name, (0, 0))
                 last.flows_by_class[name] = (flows + n, size + int(scalars[tables.CLASS_BYTES + kind]))
+        if scalars[tables.C_RPC_UDP]:
+            last.flows_by_class["rpc over udp, packets"] = (int(scalars[tables.C_RPC_UDP]), int(scalars[tables.C_RPC_UDP_BYTES]))
 
     def _locate(self, global_frame: int) -> tuple[str, int]:
         index = bisect.bisect_left(self.bases, global_frame) - 1 if len(self.bases) > 1 else 0
@@ -149,7 +162,6 @@ class _Worker:
         """Pieces of conversations to their parsers; those that are over become sessions."""
         conversations = self.open
         orders, over = [], []
-        judge, sink = self.judge.session, self.sink.session
         turns, data, marks = batch.turns, batch.data, batch.marks
         for entry, row, result in zip(batch.entries, batch.flows, batch.results):
             conversation = conversations.get(entry)
@@ -178,11 +190,42 @@ class _Worker:
         if len(conversations) > MAX_OPEN:
             over += self._give_up(len(conversations) - MAX_OPEN * 3 // 4)
         sessions = [session for session in map(self._session, over) if session is not None]
+        if any(session.facts.rpc is not None or session.facts.channels is not None for session in sessions):
+            sessions = self._with_endpoints(self._with_channels(sessions))
+        self._judge(sessions)
+
+    def _judge(self, sessions: list[Session]) -> None:
+        judge, sink = self.judge.session, self.sink.session
         for session in sessions:  # stage by stage: each stage's code stays in the processor's cache
             judge(session)
         for session in sessions:
             self.n_findings += len(session.findings)
             sink(session)
+            for file in self.files:
+                if file.name == session.capture:
+                    file.sessions += 1
+                    break
+
+    def _with_channels(self, sessions: list[Session]) -> list[Session]:
+        """The sessions, without those that wait for their other channel, and with those whose other channel has come."""
+        ready = []
+        for session in sessions:
+            if session.facts.channels is None:
+                ready.append(session)
+            else:
+                ready += self.channels.take(session)
+        return ready
+
+    def _with_endpoints(self, sessions: list[Session]) -> list[Session]:
+        """The sessions, without those that wait for somebody to tell their RPC interface."""
+        ready = []
+        for session in sessions:
+            if session.facts.rpc is not None:
+                self.endpoints.learn(session)
+                if self.endpoints.holds(session):
+                    continue
+            ready.append(session)
+        return ready
 
     def _give_up(self, n: int) -> list[Conversation]:
         """The n conversations that have been silent longest, ended where they are."""
@@ -215,17 +258,20 @@ class _Worker:
         protocol = conversation.protocol
         if protocol == "tunnel" or not self._worth_a_row(conversation):
             return None
-        session = build_session(conversation, self._locate)
-        for file in self.files:
-            if file.name == session.capture:
-                file.sessions += 1
-                break
-        return session
+        return build_session(conversation, self._locate)
+
+    def settle(self, exchange: Callable[[Endpoints], Endpoints]) -> None:
+        """All is read: judge what waited for what other sessions, and other workers, know of RPC endpoints."""
+        everybody = exchange(self.endpoints)
+        if everybody is not self.endpoints:
+            self.endpoints.merge(everybody)
+        self._judge(self.endpoints.settle())
 
     def close(self) -> dict:
         if self.captures and self.faults:
             self.captures[-1].internal_errors = len(self.faults)
-        return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(self.judge.fault_log)}
+        return {"captures": self.captures, "counts": dict(self.judge.counts), "errors": self.errors, "faults": self.faults + list(self.judge.fault_log),
+                "collected": self.judge.site.collected}
 
 
 def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
@@ -255,7 +301,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
 
     seed = secrets.randbits(62)  # one for all workers: each must find the same share of address pairs as its own
 
-    def work(job: int) -> tuple[dict, Any]:
+    def work(job: int, exchange: Callable[[Endpoints], Endpoints]) -> tuple[dict, Any]:
         before = gc.get_threshold()
         gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
         try:
@@ -265,12 +311,13 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
             for group in groups:
                 worker.group(group, done, total)
                 done += sum(max(0, item.size or 0) for item in group)
+            worker.settle(exchange)
             return worker.close(), sink
         finally:
             gc.set_threshold(*before)  # the program that called may want it otherwise
 
     if n_jobs == 1:
-        results = [work(0)]
+        results = [work(0, lambda endpoints: endpoints)]
         reports = [report for report, _sink in results]
         sink = results[0][1]
         _judge_captures(outcome, reports, sink, policy)
@@ -305,25 +352,56 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
                     flows, known = mine.flows_by_class.get(name, (0, 0))
                     mine.flows_by_class[name] = (flows + n, known + size)
         judge.merge(report["counts"])
+        judge.site.collected.merge(report["collected"])
     findings: list[Finding] = judge.capture(outcome.captures)
     if findings:
         sink.findings(findings)
     outcome.counts = dict(judge.counts)
 
 
-def _fork(work: Callable[[int], tuple[dict, Any]], jobs: int, outcome: Outcome) -> list[dict]:
-    """Run work(job) in forked processes; kernels are loaded before, so that workers compile nothing."""
+def _say(channel: socket.socket, what: Any) -> None:
+    """One object over a channel between parent and worker: its length in 8 bytes, then its pickle."""
+    packed = pickle.dumps(what)
+    channel.sendall(len(packed).to_bytes(8, "big") + packed)
+
+
+def _hear(channel: socket.socket) -> Any:
+    """The next object of a channel; None when its other end is gone."""
+    try:
+        with channel.makefile("rb") as stream:
+            size = int.from_bytes(stream.read(8), "big")
+            return pickle.loads(stream.read(size)) if size else None
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return None
+
+
+def _fork(work: Callable[[int, Callable], tuple[dict, Any]], jobs: int, outcome: Outcome) -> list[dict]:
+    """Run work(job) in forked processes; kernels are loaded before, so that workers compile nothing.
+
+    Once each worker has read everything, all of them tell what they know of RPC endpoints and hear what the others know.
+    """
     from ..streams.warm import load_kernels
 
     load_kernels()
-    files, children = [], []
+    files, children, channels = [], [], []
     for job in range(jobs):
         file = tempfile.TemporaryFile()
+        mine, theirs = socket.socketpair()
         child = os.fork()
         if child == 0:
             code = 4
+            mine.close()
+            for other in channels:
+                other.close()
+
+            def exchange(endpoints: Endpoints) -> Endpoints:
+                _say(theirs, endpoints.known)
+                merged = Endpoints()
+                merged.known = _hear(theirs) or endpoints.known
+                return merged
+
             try:
-                report, sink = work(job)
+                report, sink = work(job, exchange)
                 pickle.dump((report, sink.close()), file)
                 file.flush()
                 code = 0
@@ -340,8 +418,21 @@ def _fork(work: Callable[[int], tuple[dict, Any]], jobs: int, outcome: Outcome) 
                 file.flush()
             finally:
                 os._exit(code)
+        theirs.close()
+        channels.append(mine)
         files.append(file)
         children.append(child)
+    everybody = Endpoints()
+    for channel in channels:
+        told = Endpoints()
+        told.known = _hear(channel) or {}
+        everybody.merge(told)
+    for channel in channels:
+        try:
+            _say(channel, everybody.known)
+        except OSError:  # that worker ended early; its exit says why
+            pass
+        channel.close()
     reports, refused = [], None
     for job, (file, child) in enumerate(zip(files, children)):
         _pid, status = os.waitpid(child, 0)

@@ -9,12 +9,9 @@ from ..kernels import layers, tables
 from ..kernels.assembly import R_BAD_A, R_CHECKED_A, R_CONFLICTS, R_DUPLICATES, R_MAX_IP, R_TRUNCATED, R_TRUNCATED_BYTES, R_UNSEEN_A
 from ..records import CLIENT, SERVER, Facts, Session
 from .conversation import Conversation
+from .services import service_of
 
 _DAY_NS = 86_400_000_000_000
-_SERVICES = {25: "smtp", 587: "submission", 465: "submissions", 24: "lmtp", 143: "imap", 993: "imaps", 110: "pop3", 995: "pop3s", 119: "nntp", 563: "nntps",
-             4190: "managesieve"}
-_ALPN_SERVICES = {"imap": "imaps", "pop3": "pop3s", "smtp": "submissions", "managesieve": "managesieve", "nntp": "nntps"}
-_FAMILY_OF = {"smtp": ("smtp", "submission"), "lmtp": ("lmtp",), "imap": ("imap",), "pop3": ("pop3",), "nntp": ("nntp",), "managesieve": ("managesieve",)}
 _WRAP_NAMES = ((layers.W_VLAN, "vlan"), (layers.W_MPLS, "mpls"), (layers.W_PPPOE, "pppoe"), (layers.W_GRE, "gre"), (layers.W_ERSPAN, "erspan"),
                (layers.W_VXLAN, "vxlan"), (layers.W_GENEVE, "geneve"), (layers.W_IPIP, "ipip"), (layers.W_GTP, "gtp"), (layers.W_TEREDO, "teredo"), (layers.W_AH, "ah"))
 _MASK64 = (1 << 64) - 1
@@ -37,32 +34,21 @@ def address_text(high: int, low: int) -> str:
 
 def session_id(row: list[int], first_sequence: tuple[int, int]) -> str:
     """The same conversation has the same id in any file, window, job or run: protocol number, endpoints, tunnel, first sequence of each side, day."""
-    packed = struct.pack("!B5q2Iq", 6, row[0], row[1], row[2], row[3], row[4], first_sequence[0], first_sequence[1], row[tables.FIRST_NS] // _DAY_NS)
+    return hashed_id(6, row, first_sequence, row[tables.FIRST_NS])
+
+
+def hashed_id(protocol: int, key, first_sequence: tuple[int, int], ts_ns: int) -> str:
+    """A session id from the IP protocol number, five words of a flow's key, the first sequences and the day."""
+    packed = struct.pack("!B5q2Iq", protocol, key[0], key[1], key[2], key[3], key[4], first_sequence[0], first_sequence[1], ts_ns // _DAY_NS)
     return hashlib.blake2b(packed, digest_size=8).hexdigest()
 
 
-def _encapsulation(state: int) -> str:
+def encapsulation(state: int) -> str:
     wrapped = (state >> tables.WRAP_SHIFT) & 0xFFF
     if not wrapped:
         return ""
     vlan = (state >> tables.VLAN_SHIFT) & 0xFFF
     return "/".join(f"vlan.{vlan}" if bit == layers.W_VLAN else name for bit, name in _WRAP_NAMES if wrapped & bit)
-
-
-def _service(protocol: str, facts: Facts, conversation: Conversation, port: int) -> tuple[str | None, str | None]:
-    by_port = _SERVICES.get(port)
-    if facts.tunnel is not None and protocol != "tls":
-        return protocol, "tunnel"
-    if protocol == "tls":
-        handshake = conversation.handshake
-        if handshake is not None and handshake.alpn in _ALPN_SERVICES:
-            return _ALPN_SERVICES[handshake.alpn], "alpn"
-        return by_port, "port" if by_port else None
-    if by_port in _FAMILY_OF.get(protocol, ()):
-        return by_port, "port"
-    if protocol == "smtp" and facts.logins:
-        return "submission", "content"
-    return (protocol, "content") if protocol in _FAMILY_OF else (by_port, "port" if by_port else None)
 
 
 def build_session(conversation: Conversation, locate_frame) -> Session:
@@ -124,7 +110,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         completeness = "truncated"
     else:
         completeness = "full"
-    service, source = _service(protocol, facts, conversation, server_port)
+    service, source = service_of(protocol, facts, handshake, server_port)
     frames = row[tables.FRAMES]
     first_frame = frames >> 28
     name, frame = locate_frame(first_frame)
@@ -141,7 +127,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         session_id=session_id(row, conversation.first_sequence), capture=name, start_ns=row[tables.FIRST_NS], end_ns=row[tables.LAST_NS], frame=frame,
         last_frame=last_frame, client_ip=client_ip, client_port=client_port, server_ip=server_ip, server_port=server_port,
         role_source=conversation.role_source, facts=facts, tls=handshake, protocol=protocol, service=service, service_source=source,
-        tls_mode="implicit" if implicit else "starttls" if facts.tls_started else "none", completeness=completeness,
+        tls_mode="starttls" if facts.tls_started or state & tables.TURNED_TLS else "implicit" if implicit else "none", completeness=completeness,
         unseen_client=unseen[CLIENT], unseen_server=unseen[SERVER], start_seen=start_seen, packets_client=packets_c, packets_server=packets_s,
         bytes_client=bytes_c >> 24, bytes_server=bytes_s >> 24, gap_bytes_client=conversation.gap_bytes[CLIENT],
         gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=totals[R_TRUNCATED],
@@ -149,4 +135,4 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         n_checked_client=totals[R_CHECKED_A + a], n_checked_server=totals[R_CHECKED_A + b], n_bad_checksum_client=totals[R_BAD_A + a],
         n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=totals[R_UNSEEN_A + a],
         acked_unseen_server=totals[R_UNSEEN_A + b],
-        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=_encapsulation(state), locate=locate)
+        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)

@@ -17,8 +17,16 @@ from .smtp import SmtpParser
 from .tls import TlsParser, record_header
 from .tunnel import TunnelParser
 
+_BINARY = {}  # temporary: filled below while modules are being written
+for _module, _class in (("dcerpc", "DcerpcParser"), ("http", "HttpParser"), ("ldap", "LdapParser"), ("smb", "SmbParser")):
+    try:
+        _BINARY[_module] = getattr(__import__(f"pcapsec.protocols.{_module}", fromlist=["x"]), _class), __import__(f"pcapsec.protocols.{_module}", fromlist=["x"])
+    except Exception as _error:
+        pass
+
 PARSERS: dict[str, type] = {
-    "smtp": SmtpParser, "imap": ImapParser, "pop3": Pop3Parser, "nntp": NntpParser, "managesieve": ManageSieveParser, "tls": TlsParser, "tunnel": TunnelParser}
+    "smtp": SmtpParser, "imap": ImapParser, "pop3": Pop3Parser, "nntp": NntpParser, "managesieve": ManageSieveParser, "tls": TlsParser, "tunnel": TunnelParser,
+    **{name: both[0] for name, both in _BINARY.items()}}
 
 MAX_GREETING_BYTES = 1024  # of one line; RFC 5321 §4.5.3.1.5 allows 512
 MAX_LOOK_BYTES = 4096  # of each side; what has not shown itself by then is something else
@@ -68,6 +76,38 @@ def _is_foreign(client: bytes, server: bytes) -> bool:
     elif not server and client[:5].upper() in (b"USER ", b"AUTH ") and _FTP_CLIENT.search(client):
         return True
     return False
+
+
+# --- services that are no mail protocol but carry mail, or logins to it
+
+def _beginning(data: bytes) -> str | None:
+    """Which service a side's first byte may begin."""
+    first = data[0]
+    if first == 5 or data[:6] == b"ncacn_":
+        return "dcerpc"
+    if first == 0x30:
+        return "ldap"
+    if first == 0 or first == 0x81:
+        return "smb"
+    return "http" if 65 <= first <= 90 else None
+
+
+def _service(client: bytes, server: bytes, start_seen: bool) -> tuple[str | None, bool]:
+    """(dcerpc, http, ldap or smb where the bytes say so, whether one of them wants more bytes)."""
+    for data in (client, server):
+        name = _beginning(data) if data else None
+        if name in _BINARY:
+            verdict = _BINARY[name][1].probe(client, server)
+            if verdict:
+                return name, False
+            if verdict is None:
+                return None, True
+    if not start_seen:
+        for name, (_parser, module) in _BINARY.items():
+            late = getattr(module, "late", None)
+            if late is not None and late(client, server):
+                return name, False
+    return None, False
 
 
 # --- captures that begin in the middle of a conversation
@@ -137,7 +177,7 @@ def detect(client: bytes, server: bytes, server_port: int = 0, start_seen: bool 
         start_seen: the bytes begin with the connection; False: perhaps in the middle of a line.
         final: no more bytes will come, so that a tie is decided now.
 
-    Returns: smtp, imap, pop3, nntp, managesieve, tls, tunnel, other; None when more bytes are needed.
+    Returns: smtp, imap, pop3, nntp, managesieve, dcerpc, http, ldap, smb, tls, tunnel, other; None when more bytes are needed.
     """
     if start_seen:  # the usual beginnings, each on its own port
         expected = PORTS.get(server_port)
@@ -154,6 +194,11 @@ def detect(client: bytes, server: bytes, server_port: int = 0, start_seen: bool 
             return "imap"
     expected = PORTS.get(server_port)
     nothing = "other" if final else None
+    found, wants_more = _service(client, server, start_seen)
+    if found is not None:
+        return found
+    if wants_more and not final:
+        return None
     if not start_seen and (_late_tls(client) or not client and _late_tls(server)):
         return "tls"
     if client and not 32 <= client[0] < 128 or not client and server[0] < 32:

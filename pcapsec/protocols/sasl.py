@@ -15,7 +15,7 @@ from typing import Callable
 
 from ..records import Login
 from ..secret import Secret
-from . import kerberos, ntlm
+from . import kerberos, negotiation, ntlm
 
 MAX_TOKEN_BYTES = 65536  # a Kerberos ticket with a large PAC reaches 48 KiB; RFC 4954 §4 names 12288
 MAX_TOKENS = 16  # of one side; GSS-SPNEGO needs about 4
@@ -235,18 +235,17 @@ def _digest_md5(exchange: Exchange, login: Login) -> None:
 
 
 def _ntlm(exchange: Exchange, login: Login) -> None:
-    """Messages of type 1, 2 and 3, each known by its own type field ([MS-NLMP] §2.2.1); inside SPNEGO they begin somewhere further on."""
+    """Messages of type 1, 2 and 3, each known by its own type field ([MS-NLMP] §2.2.1)."""
     negotiate = challenge = None
     authenticate, authenticate_at = None, 0
-    wrapped = exchange.mechanism == "GSS-SPNEGO"
     for token in exchange.server_tokens:
-        found = ntlm.find_message(token, wrapped) if token else None
+        found = ntlm.find_message(token) if token else None
         if found is not None and found.kind == 2:
             challenge = found
     for token, at in exchange.client_tokens:
-        found = ntlm.find_message(token, wrapped) if token else None
+        found = ntlm.find_message(token) if token else None
         if found is None:
-            if token is None or (token and not wrapped):
+            if token is None or token:
                 login.well_formed = False
         elif found.kind == 1:
             negotiate = found
@@ -263,12 +262,25 @@ def _ntlm(exchange: Exchange, login: Login) -> None:
 
 
 def _spnego(exchange: Exchange, login: Login) -> None:
-    """RFC 4178 around NTLM or Kerberos; the first token may guess Kerberos and NTLM be used in the end, so NTLM is looked for first."""
-    tokens = [token for token, _ in exchange.client_tokens if token] + [token for token in exchange.server_tokens if token]
-    if any(ntlm.SIGNATURE in token for token in tokens):
-        _ntlm(exchange, login)
-    else:
-        _gssapi(exchange, login)
+    """RFC 4178 around NTLM or Kerberos, then the security layer's offer and choice in wrap tokens ([RFC 4752] §3.1 with this mechanism's name)."""
+    tokens = negotiation.Exchange(exchange.protocol, exchange.at)
+    for token in exchange.server_tokens:
+        tokens.server(token or b"")
+    for token, at in exchange.client_tokens:
+        if token is None:
+            login.well_formed = False
+        elif tokens.has_login and not tokens.authenticate and kerberos.read(token) is None and (choice := kerberos.unwrap_clear(token)) is not None:
+            _layer(choice, login)
+        else:
+            tokens.client(token, at)
+    tokens.describe(login)
+
+
+def _layer(choice: bytes, login: Login) -> None:
+    """Layer 1, maximum message size 3, authorization identity (RFC 4752 §3.1)."""
+    if len(choice) >= 4:
+        login.details["layer"] = kerberos.LAYERS.get(choice[0])
+        login.principal = to_text(choice[4:]) or login.principal
 
 
 def _gssapi(exchange: Exchange, login: Login) -> None:
@@ -278,16 +290,16 @@ def _gssapi(exchange: Exchange, login: Login) -> None:
         if not token:
             login.well_formed = login.well_formed and token is not None
             continue
-        ticket = kerberos.find_ticket(token)
+        ticket = kerberos.find_ap_req(token)
         if ticket is not None:
             login.domain = ticket.realm[:MAX_NAME_CHARACTERS] or None
-            details["realm"], details["spn"], details["etype"] = login.domain, ticket.spn[:MAX_NAME_CHARACTERS], ticket.etype
+            details["realm"], details["spn"], details["etype"] = login.domain, ticket.spn[:MAX_NAME_CHARACTERS], ticket.ticket_etype
+            details["ticket_etype"], details["authenticator_etype"] = ticket.ticket_etype, ticket.authenticator_etype
             _take_secret(login, token, at, "ticket")
             continue
         choice = kerberos.unwrap_clear(token)
         if choice is not None and len(choice) >= 4:
-            details["layer"] = kerberos.LAYERS.get(choice[0])
-            login.principal = to_text(choice[4:]) or login.principal
+            _layer(choice, login)
         elif login.secret is None:
             login.well_formed = False
 
@@ -355,7 +367,7 @@ def _oauth(exchange: Exchange, login: Login) -> None:
         login.principal = to_text(user or b"") or None
         if scheme.lower() == b"bearer" and bearer:
             _take_secret(login, bearer, at, "token")
-            _describe_token(bearer, login.details)
+            describe_token(bearer, login.details)
         else:
             login.well_formed = False
         if user is None or token[-2:] != b"\1\1":
@@ -363,28 +375,38 @@ def _oauth(exchange: Exchange, login: Login) -> None:
         return
 
 
-def _describe_token(bearer: bytes, details: dict) -> None:
-    """Issuer, audience and expiry of a JWT, from its payload, unverified (RFC 7519 §4.1); anything else is opaque."""
+_ACCOUNT_CLAIMS = ("upn", "preferred_username", "unique_name", "smtp", "email")  # as Entra ID, AD FS, Keycloak and Google name the account
+
+
+def describe_token(bearer: bytes, details: dict) -> str | None:
+    """Issuer, audience and expiry of a JWT, from its payload, unverified (RFC 7519 §4.1); anything else is opaque. Returns the account that it names, if any."""
     details["token_type"] = "opaque"
     parts = bearer.split(b".")
     if len(parts) != 3 or len(parts[1]) > MAX_JSON_BYTES:
-        return
+        return None
     try:
         header, payload = (json.loads(decode_base64(part.replace(b"-", b"+").replace(b"_", b"/")) or b"") for part in parts[:2])
     except (ValueError, RecursionError):
-        return
+        return None
     if not isinstance(header, dict) or not isinstance(payload, dict) or "alg" not in header:
-        return
+        return None
     details["token_type"] = "JWT"
     audience = payload.get("aud")
     if isinstance(audience, list):
         audience = " ".join(str(one) for one in audience[:8] if isinstance(one, str))
     for key, value in (("jwt_iss", payload.get("iss")), ("jwt_aud", audience)):
         if isinstance(value, str):
-            details[key] = value[:MAX_NAME_CHARACTERS]
+            details[key] = _writable(value)
     expiry = payload.get("exp")
     if isinstance(expiry, (int, float)) and not isinstance(expiry, bool) and 0 <= expiry < 1 << 40:
         details["jwt_exp"] = int(expiry)
+    names = (payload.get(claim) for claim in _ACCOUNT_CLAIMS)
+    return next((_writable(name) for name in names if isinstance(name, str) and name), None)
+
+
+def _writable(value: str) -> str:
+    """Text of JSON fit for a table: JSON can spell half of a surrogate pair, which no encoding can."""
+    return value[:MAX_NAME_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _external(exchange: Exchange, login: Login) -> None:

@@ -4,6 +4,7 @@ Source: the value table of Wireshark 4.0 (November 2022), which follows the IANA
 spellings, with 0x1306 and 0x1307 of the registry of 2025 added. Deployed without ever being registered under these values: 0x0060-0x0066
 (draft-ietf-tls-56-bit-ciphersuites-01), 0xcc13-0xcc15 (draft-agl-tls-chacha20poly1305-04), 0xe410-0xe41f (draft-josefsson-salsa20-tls-04).
 SSL 2.0 kinds: the SSL 2.0 specification, Appendix C.4. A value that is not here is written as 0x1234.
+Column "Recommended": Y as of the registry's CSV file of 2023, D (discouraged) as RFC 9847 §4 lists them; every other registered suite is N.
 """
 from __future__ import annotations
 
@@ -103,8 +104,10 @@ e410 RSA_WITH_ESTREAM_SALSA20_SHA1 RSA_WITH_SALSA20_SHA1 ECDHE_RSA_WITH_ESTREAM_
   DHE_PSK_WITH_ESTREAM_SALSA20_SHA1 DHE_PSK_WITH_SALSA20_SHA1 DHE_RSA_WITH_ESTREAM_SALSA20_SHA1 DHE_RSA_WITH_SALSA20_SHA1
 """
 
-# RFC 8701: values that clients send to keep servers tolerant; never a suite, an extension or a version.
-GREASE = frozenset(0x0A0A + 0x1010 * i for i in range(16))
+# First code and number of consecutive codes
+_RECOMMENDED = ((0x009E, 2), (0x00AA, 2), (0x1301, 4), (0xC02B, 2), (0xC02F, 2), (0xC09E, 2), (0xC0A6, 2), (0xCCA8, 3), (0xCCAC, 2), (0xD001, 2), (0xD005, 1))
+_DISCOURAGED = ((0x001E, 1), (0x0020, 3), (0x0024, 9), (0x008A, 1), (0x00B0, 2), (0xC006, 2), (0xC010, 2), (0xC033, 1), (0xC039, 3), (0xC0B4, 2))
+_UNREGISTERED = ((0x0060, 7), (0xCC13, 3), (0xE410, 16))
 
 SSLV2_KINDS = {
     0x010080: "SSL_CK_RC4_128_WITH_MD5",
@@ -131,8 +134,28 @@ def _read(registry: str) -> dict[int, str]:
 
 
 SUITES = _read(_REGISTRY)
+RECOMMENDED: dict[int, str | None] = dict.fromkeys(SUITES, "N")
+for _ranges, _column in ((_RECOMMENDED, "Y"), (_DISCOURAGED, "D"), (_UNREGISTERED, None)):
+    for _first, _n in _ranges:
+        RECOMMENDED.update(dict.fromkeys(range(_first, _first + _n), _column))
 
 
 def suite_name(code: int) -> str:
     """IANA name of a suite, or its code as 0x1234."""
     return SUITES.get(code) or f"0x{code:04x}"
+
+
+def key_exchange(name: str) -> str:
+    """How a suite agrees on keys and proves who the server is: RSA, DHE_RSA, ECDH_anon, PSK …; "" for suites of TLS 1.3 and SSL 2.0, and for unknown ones."""
+    head, found, _ = name.removeprefix("TLS_").partition("_WITH_")
+    if not found or name.startswith("SSL_"):
+        return ""
+    return "DHE_PSK" if head == "PSK_DHE" else head.replace("_EXPORT1024", "").replace("_EXPORT", "")
+
+
+def is_forward_secret(name: str) -> bool | None:
+    """Whether a suite of TLS 1.2 or less makes new keys for each session; None where the name does not say."""
+    exchange = key_exchange(name)
+    if not exchange:
+        return False if name.startswith("SSL_") else None
+    return exchange.startswith(("DHE_", "ECDHE_", "SRP_", "ECCPWD", "ECJPAKE")) or exchange.endswith("_anon")

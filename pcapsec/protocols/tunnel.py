@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from ..records import CLIENT, SERVER, Facts, Handover
+from .http import HttpParser
 
 MAX_HEAD_BYTES = 16384  # of an HTTP head; common servers refuse more than 8 KiB
 MAX_HELD_BYTES = 65536  # of one side behind its own negotiation while the other side's is awaited
@@ -20,7 +21,8 @@ class TunnelParser:
     """Both sides of a connection that begins with a tunnel's negotiation.
 
     Attributes:
-        facts: only `tunnel`, `tunnel_target` and, for the PROXY preamble, `identity["proxy"]` are filled; they belong to the inner conversation.
+        facts: only `tunnel`, `tunnel_target` and, for the PROXY preamble, `identity["proxy"]` are filled; they belong to the inner conversation. So do `http` and `logins`,
+            filled when CONNECT carried or was asked for a login at the proxy, whether or not the tunnel stood.
         handover: to "detect", once the tunnel stands.
         failed: refused, damaged or none of these after all; nothing more will come.
     """
@@ -35,6 +37,7 @@ class TunnelParser:
         self._at = [0, 0]
         self._seen = [False, False]
         self._body = 0  # bytes of a refusing answer's body still to come
+        self._heads: HttpParser | None = None  # reads the logins in HTTP's heads
 
     def feed(self, side: int, data: bytes, at: int) -> None:
         """Bytes of one side in conversation order; `at` is the stream offset of the first."""
@@ -45,23 +48,41 @@ class TunnelParser:
             self._at[side] = at
         held += data
         self._seen[side] = True
+        if self._heads is not None:
+            self._heads.feed(side, data, at)
+        elif side == CLIENT and held[:1] in b"Cc" and not self._seen[SERVER]:
+            self._heads = HttpParser()
+            self._heads.feed(side, data, at)
         self._step(False)
         if self.handover is None and len(held) > MAX_HELD_BYTES:
             self._step(True)
             self.failed = self.handover is None
+        if self.failed:
+            self._keep_logins()
 
     def gap(self, side: int, length: int, at: int) -> None:
         """`length` bytes of a side, from stream offset `at` on, are missing."""
-        if self.handover is None:
+        if self.handover is None and not self.failed:
             self._step(True)
             self.failed = self.handover is None
+            if self.failed:
+                self._keep_logins()
 
     def finish(self) -> None:
         """No more bytes will come; one side alone may show that the tunnel stood."""
         if self.handover is None and not self.failed:
             self._step(True)
+            self._keep_logins()
 
     # --- inside
+
+    def _keep_logins(self) -> None:
+        """What the heads said of logins at the proxy, once nothing more comes of them."""
+        heads, self._heads = self._heads, None
+        if heads is not None:
+            heads.finish()
+            if heads.http.requests:
+                self.facts.http, self.facts.logins = heads.http, heads.facts.logins
 
     def _step(self, last: bool) -> None:
         """Read as far as the bytes allow; `last`: the other side will not say more."""
@@ -75,6 +96,7 @@ class TunnelParser:
 
     def _stands(self, kind: str, client_used: int, server_used: int) -> None:
         self.facts.tunnel = kind
+        self._keep_logins()
         client, server = self._data
         self.handover = Handover(to="detect", rest=(bytes(client[client_used:]), bytes(server[server_used:])),
                                  at=(self._at[CLIENT] + client_used, self._at[SERVER] + server_used))

@@ -9,6 +9,7 @@ from typing import Iterable
 
 from ..records import SEVERITIES, Finding, Login, Session
 from ..tables.rows import server_name
+from .exchange import NOTHING, ExchangeAccess, worse
 
 MAX_SERVERS = 2000  # servers remembered per list: more than anybody reads on a terminal
 MAX_ACCOUNTS = 20000  # accounts remembered in all
@@ -120,7 +121,7 @@ class Group:
 class Account:
     """One account on one server whose secret passed readable."""
 
-    __slots__ = ("exposure", "mechanisms", "n", "result", "last_ns")
+    __slots__ = ("exposure", "mechanisms", "n", "result", "last_ns", "worst")
 
     def __init__(self) -> None:
         self.exposure = "guessable"
@@ -128,6 +129,7 @@ class Account:
         self.n = 0
         self.result = "failed"
         self.last_ns = 0
+        self.worst = NOTHING  # (rank of the severity, rule_id) of its worst root finding
 
     def add(self, exposure: str, mechanisms: Iterable[str], n: int, result: str, last_ns: int) -> None:
         self.n += n
@@ -169,6 +171,7 @@ class Summary(Tally):
         n_more_accounts: logins of accounts that no longer fitted.
         gap_bytes: missing inside conversations.
         n_unparsed: conversations that no parser took.
+        exchange: roads to Exchange servers.
     """
 
     def __init__(self) -> None:
@@ -182,6 +185,7 @@ class Summary(Tally):
         self.n_more_accounts = 0
         self.gap_bytes = 0
         self.n_unparsed = 0
+        self.exchange = ExchangeAccess()
         self._n_distinct = 0
 
     def session(self, session: Session) -> None:
@@ -197,11 +201,16 @@ class Summary(Tally):
         self.gap_bytes += session.gap_bytes_client + session.gap_bytes_server
         if session.unparsed:
             self.n_unparsed += 1
-        for login in session.facts.logins:
+        facts = session.facts
+        for login in facts.logins:
             if login.exposure in EXPOSED:
                 self._login(session, login)
         if session.findings:
             self._findings(session, session.findings)
+        if facts.rpc is not None or facts.http is not None:
+            self.exchange.session(session, server_name(session))
+        elif session.tls_mode != "none":
+            self.exchange.encrypted_session(session)
 
     def findings(self, findings: list[Finding], capture: str = "") -> None:
         super().findings(findings, capture)
@@ -229,6 +238,7 @@ class Summary(Tally):
 
     def _findings(self, session: Session | None, findings: list[Finding]) -> None:
         roots: dict[str, Group] = {}
+        accounts = self.accounts.get((session.server_ip, session.server_port, session.protocol)) if session is not None else None
         for finding in findings:
             if finding.because_of is not None:
                 continue
@@ -257,6 +267,9 @@ class Summary(Tally):
                     continue
                 server = group.servers[session.server_ip, session.server_port] = Server(server_name(session))
             server.n += 1
+            if accounts is not None and finding.principal in accounts:
+                account = accounts[finding.principal]
+                account.worst = worse(account.worst, (RANK[finding.severity], rule_id))
             if self._n_distinct < MAX_DISTINCT:
                 before = len(server.clients) + len(server.accounts)
                 server.clients.add(session.client_ip)
@@ -288,6 +301,7 @@ class Summary(Tally):
                     mine[principal] = Account()
                     self.n_accounts += 1
                 mine[principal].add(account.exposure, account.mechanisms, account.n, account.result, account.last_ns)
+                mine[principal].worst = worse(mine[principal].worst, account.worst)
         for key, name in other.names.items():
             if key in self.accounts:
                 self.names.setdefault(key, name)
@@ -298,6 +312,7 @@ class Summary(Tally):
         self.n_more_accounts += other.n_more_accounts
         self.gap_bytes += other.gap_bytes
         self.n_unparsed += other.n_unparsed
+        self.exchange.merge(other.exchange)
         self._n_distinct += other._n_distinct
 
     def worst_first(self) -> list[Group]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import time
 from typing import Iterable, TextIO
 
 from rich.console import Console, Group as Stack
@@ -17,8 +16,10 @@ from rich.text import Text
 
 from ..records import SEVERITIES, Capture
 from ..tables.text import visible
+from .exchange_table import exchange_parts
 from .progress import size, span
 from .summary import Account, Group, Server, Share, Summary
+from .words import MAX_CELL, STYLE, file_name as _file, n_of as _n, percent as _percent, when as _when, wire as _wire
 
 NARROWEST, WIDEST, NO_TERMINAL = 80, 120, 100
 MAX_GROUPS_SHOWN = 40
@@ -28,16 +29,19 @@ MAX_ACCOUNT_SERVERS = 20
 MAX_ACCOUNTS_SHOWN = 25  # per server
 MAX_SHARES_SHOWN = 14
 MAX_NOTES_SHOWN = 10
-MAX_CELL = 60  # characters of a name from the wire
 
-STYLE = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 EXPOSURE = {"password": "password readable", "token": "access token readable", "guessable": "can be guessed offline"}
 RESULT = {"success": "login worked", "failed": "login refused: mistyped or old?", "unknown": "answer not seen"}
 SERVICE = {  # what the names in the tables mean to somebody who runs a mail server
     "smtp": "SMTP", "submission": "SMTP submission", "submissions": "SMTP submission over TLS", "smtps": "SMTP over TLS", "lmtp": "LMTP", "imap": "IMAP",
     "imaps": "IMAP over TLS", "pop3": "POP3", "pop3s": "POP3 over TLS", "nntp": "NNTP", "nntps": "NNTP over TLS", "managesieve": "ManageSieve",
-    "sieve": "ManageSieve", "tls": "TLS, purpose unknown", "unknown": "not understood",
+    "sieve": "ManageSieve", "http": "HTTP", "https": "HTTPS", "owa": "Outlook on the web", "ecp": "Exchange control panel", "ews": "Exchange Web Services",
+    "activesync": "ActiveSync", "autodiscover": "Autodiscover", "mapi-http": "MAPI over HTTP", "rpc-proxy": "RPC over HTTP", "oab": "offline address book",
+    "webmail": "webmail", "caldav": "CalDAV, CardDAV", "dcerpc": "DCE/RPC", "rpc": "DCE/RPC", "mapi": "MAPI (mailbox)",
+    "nspi": "MAPI (directory)", "rfr": "MAPI (referral)", "epmapper": "RPC endpoint mapper", "ldap": "LDAP", "ldaps": "LDAP over TLS", "smb": "SMB",
+    "tls": "TLS, purpose unknown", "unknown": "not understood",
 }
+NOT_MAIL = frozenset(("tls", "unknown", "http", "https", "rpc", "dcerpc", "epmapper", "ldap", "ldaps", "smb"))  # of themselves: other programs use them too
 LOSS = {  # completeness -> what it means, and what to do
     "one_sided": "were captured in one direction only, so answers (or commands) are missing; let the mirror port copy both directions",
     "midstream": "had begun before the capture did, so their logins may be missing; start the capture earlier",
@@ -81,7 +85,8 @@ def _print(out: Console, summary: Summary, captures: list[Capture], unread: list
     for title, parts in (
         ("Findings, worst first", _findings(summary)),
         ("Passwords to change", _accounts(summary)),
-        ("What this capture shows", _shares(summary, captures)),
+        ("Exchange access, by server and account", exchange_parts(summary, out.width)),
+        ("What this capture shows", _shares(summary, captures, out.width)),
         ("What this capture cannot show", _limits(summary, captures, unread)),
     ):
         if parts:
@@ -95,35 +100,6 @@ def _print(out: Console, summary: Summary, captures: list[Capture], unread: list
 
 
 # --- pieces
-
-def _n(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def _wire(text: str, limit: int = MAX_CELL) -> str:
-    """Wire text made safe and short."""
-    text = visible(text[:4 * limit])
-    return text if len(text) <= limit else text[:limit - 1] + "…"
-
-
-def _file(name: str) -> str:
-    """A capture's name without its folder, safe and short."""
-    return _wire(os.path.basename(name.rstrip("/")) or name, 80)
-
-
-def _when(ts_ns: int, style: str = "%Y-%m-%d %H:%M:%S") -> str:
-    try:
-        return time.strftime(style, time.gmtime(ts_ns // 1_000_000_000))
-    except (ValueError, OverflowError, OSError):
-        return "?"
-
-
-def _percent(part: int, whole: int) -> str:
-    if not whole:
-        return "0 %"
-    share = 100 * part / whole
-    return f"{share:.0f} %" if share >= 1 or not part else "under 1 %"
-
 
 def _head(captures: list[Capture], elapsed_s: float | None) -> Text:
     text = Text()
@@ -154,7 +130,7 @@ def _verdict(summary: Summary, captures: list[Capture]) -> Text:
     n_exposed = sum(1 for accounts in summary.accounts.values() for account in accounts.values())
     counts = {severity: sum(group.severities[severity] for group in _judged(summary)) for severity in reversed(SEVERITIES)}
     roots = sum(counts.values())
-    mail = sum(share.sessions for label, share in summary.shares.items() if label not in ("tls", "unknown"))
+    mail = sum(share.sessions for label, share in summary.shares.items() if label not in NOT_MAIL)
     if n_exposed:
         servers = len(summary.accounts)
         more = "more than " if summary.n_more_accounts else ""
@@ -297,10 +273,10 @@ def _account_rank(account: Account) -> tuple[int, int]:
     return ({"success": 2, "unknown": 1, "failed": 0}[account.result], {"password": 2, "token": 1, "guessable": 0}[account.exposure])
 
 
-def _shares(summary: Summary, captures: list[Capture]) -> list:
+def _shares(summary: Summary, captures: list[Capture], width: int) -> list:
     parts: list = []
     if summary.shares:
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table = Table(box=None, pad_edge=False, padding=(0, 3 if width >= NO_TERMINAL else 1, 0, 0), header_style="dim")
         table.add_column("")
         for name in ("conversations", "encrypted", "exposed", "in clear", "cannot tell", "bytes"):
             table.add_column(name, justify="right", no_wrap=True)

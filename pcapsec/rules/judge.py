@@ -15,8 +15,8 @@ from .policy import Policy
 from .registry import all_rules
 from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
-from .stories import INVOLVED, RANK, link
-from .verdict import is_sound, session_verdict
+from .stories import INVOLVED, LAYERED, RANK, link, link_layered
+from .verdict import is_sound, layered_verdict, session_verdict
 
 MAX_PROFILES = 4096  # distinct answers kept apart; hostile traffic may make many, then they are added up and memory starts afresh
 MAX_MECHANISMS = 256  # names come from the wire
@@ -25,6 +25,7 @@ MAX_FAULT_LOG = 100
 _MASK = (1 << 64) - 1
 _SERVICE_PROTOCOL = {
     "smtp": "smtp", "submission": "smtp", "lmtp": "lmtp", "imap": "imap", "pop3": "pop3", "nntp": "nntp", "sieve": "managesieve", "managesieve": "managesieve",
+    "dcerpc": "dcerpc", "epmapper": "dcerpc", "http": "http", "ldap": "ldap", "smb": "smb",
 }
 
 
@@ -41,6 +42,8 @@ class _Plan:
         self.session_rules = [rule for rule in of_session if rule.category != "capture"]
         self.all_of_session = self.quality_rules + self.session_rules
         self.session_judges = [rule.judge for rule in self.session_rules]
+        self.verdict = layered_verdict if protocol in LAYERED else session_verdict
+        self.several = any(rule.several for rule in self.session_rules)
         self.message_rules = [rule for rule in mine if rule.scope == "message"]
         self.index_of = {rule.id: index for index, rule in enumerate(self.rules)}
         self._login_rules = [rule for rule in mine if rule.scope == "login"]
@@ -54,7 +57,6 @@ class _Plan:
             if len(self._by_mechanism) < MAX_MECHANISMS:
                 self._by_mechanism[mechanism] = known
         return known
-
 
     def quiet(self, unseen: tuple[str | None, str | None], unparsed: bool, wrapped: bool) -> list[tuple[str, Verdict]]:
         """What the rules answer to a session where none of them finds anything to say; those about sessions are called anyway."""
@@ -128,6 +130,8 @@ class Judge:
             outcomes = [judge(session, facts, site) for judge in plan.session_judges]
         except Exception:  # which one raised is found out by asking again, one by one
             outcomes = self._carefully(plan.session_rules, session, facts)
+        if plan.several:
+            outcomes = _unpacked(outcomes, findings)
         answers = _sorted_out(outcomes, findings)
         said: tuple = ()
         if facts.logins or facts.messages:
@@ -138,11 +142,13 @@ class Judge:
             profile = self._new_profile(key, plan, (quality or (PASS,) * len(plan.quality_rules)) + answers, dict(said), session)
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]  # shared, so a tuple
+        if facts.http is not None or plan_key == "tls":
+            site.collected.session(session)
         if self.full:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         if findings:
             self._settle(session, findings)
-        session.verdict = session_verdict(session, facts)
+        session.verdict = plan.verdict(session, facts)
 
     def capture(self, captures: list[Capture]) -> list[Finding]:
         """Judge the captures as such, after all sessions."""
@@ -155,12 +161,15 @@ class Judge:
                     outcome = rule.judge(capture, self.site)
                 except Exception as error:
                     outcome = self._fault(rule, capture.name, error)
-                if outcome.__class__ is Finding:
-                    outcome.finding_id = finding_id(rule.id, outcome.variant, capture.name, capture.first_ns)
-                    outcome.capture, outcome.frame, outcome.ts_ns = capture.name, 1 if capture.packets else 0, capture.first_ns or 0
-                    findings.append(outcome)
-                    outcome = FAIL
-                self._totals[rule.id][VERDICTS.index(outcome.name)] += 1
+                for one in outcome if outcome.__class__ is list else (outcome,):
+                    if one.__class__ is Finding:
+                        if not one.finding_id:
+                            one.finding_id = finding_id(rule.id, one.variant, capture.name, capture.first_ns)
+                        if not one.capture:  # it stands for the capture as a whole
+                            one.capture, one.frame, one.ts_ns = capture.name, 1 if capture.packets else 0, capture.first_ns or 0
+                        findings.append(one)
+                        one = FAIL
+                    self._totals[rule.id][VERDICTS.index(one.name)] += 1
         return findings
 
     @property
@@ -273,7 +282,7 @@ class Judge:
             if rule_id in INVOLVED:
                 involved.append(finding)
         if len(involved) > 1:
-            link(involved)
+            (link_layered if session.protocol in LAYERED else link)(involved)
         session.worst_severity = SEVERITIES[worst]
 
     def _salt(self, rule_id: str, variant: str) -> int:
@@ -290,6 +299,15 @@ class Judge:
             last = traceback.extract_tb(error.__traceback__)[-1]
             self.fault_log.append(f"{rule.id} failed on {where}: {type(error).__name__} in {last.name}, line {last.lineno}")
         return not_observable("rule_failed")
+
+
+def _unpacked(outcomes: list[Any], findings: list[Finding]) -> list[Any]:
+    """Put the findings of rules that answer with several aside."""
+    for index, outcome in enumerate(outcomes):
+        if outcome.__class__ is list:
+            findings.extend(outcome)
+            outcomes[index] = FAIL if outcome else PASS
+    return outcomes
 
 
 def _sorted_out(outcomes: list[Any], findings: list[Finding]) -> tuple[Verdict, ...]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..records import CLIENT, Finding, Login, Session
-from .rule import LESS_SURE, LOWER, PASS, Rule, Verdict
+from ..records import CLIENT, SERVER, Finding, Login, Session
+from .rule import LESS_SURE, LOWER, PASS, Rule, Verdict, not_observable, unless_unseen
 
 NOT_TRIED = frozenset(("refused", "temporary", "locked"))  # reasons of a failure that say nothing about the password
 PASSWORD_MECHANISMS = ("PLAIN", "LOGIN", "LOGIN-COMMAND", "USER-PASS", "AUTHINFO")
 TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
 MAX_NAME_CHARACTERS = 64  # of an account in a title; the column has all of it
 _EVIDENCE = ("initial_response", "cancelled", "challenge_seen", "form")
+_CARRIERS = {"dcerpc": " in RPC", "http": " in HTTP", "ldap": " in LDAP", "smb": " in SMB"}
 COMMON_EVIDENCE = frozenset(("auth_result", "auth_reason", "reply_code", "authzid", "secret_length", *_EVIDENCE))  # pages name what their logins usually show
 
 
@@ -89,6 +90,18 @@ def password_finding(rule: Rule, session: Session, login: Login, how: str, varia
         return PASS
     return login_finding(
         rule, session, login, f"Password of {who(login)} sent readable to {session.server_ip} port {session.server_port} ({how})", variant=variant)
+
+
+def challenge_unseen(session: Session, login: Login) -> Verdict:
+    """The answer about an NTLM response whose challenge is not in the session: alone it cannot be tested."""
+    if login.protocol == "dcerpc" and session.protocol == "http":  # the challenge comes over the other channel of RPC over HTTP
+        return not_observable(session.unseen_server or "one_sided")
+    return unless_unseen(session, SERVER)
+
+
+def carried_by(login: Login) -> str:
+    """` in RPC` and the like where the login's protocol is not a mail protocol, for a title."""
+    return _CARRIERS.get(login.protocol, "")
 
 
 def is_anonymous_command(login: Login) -> bool:

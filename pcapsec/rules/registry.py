@@ -1,4 +1,4 @@
-"""Finds the rules: every module of the four families is one.
+"""Finds the rules: every module of a family is one.
 
 A rule that lacks a piece stops the start: a rule skipped in silence would look like a clean network.
 """
@@ -11,9 +11,9 @@ from types import ModuleType
 
 from ..errors import DefinitionError
 from ..records import CLIENT, CONFIDENCES, SERVER, SEVERITIES
-from .rule import ANY, CATEGORIES, MAIL, SCOPES, Rule
+from .rule import ANY, CATEGORIES, PROTOCOLS, SCOPES, Rule
 
-FAMILIES = ("capture", "credential", "cleartext", "stripping")
+FAMILIES = ("capture", "credential", "cleartext", "stripping", "rpc", "web")
 SECTIONS = ("What", "Why", "Evidence", "Not a finding when", "References")
 _ID = re.compile(r"PS\d{3}\Z")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -80,7 +80,8 @@ def _checked(module: ModuleType) -> Rule:
         (rule.confidence not in CONFIDENCES, f"confidence {rule.confidence!r} is none of {', '.join(CONFIDENCES)}"),
         (rule.category != CATEGORIES.get(rule.id[2:3]), f"category {rule.category!r} does not go with the id {rule.id}"),
         (rule.scope not in SCOPES, f"scope {rule.scope!r} is none of {', '.join(SCOPES)}"),
-        (not rule.protocols or not set(rule.protocols) <= {*MAIL, *ANY}, f"protocols {rule.protocols!r} must be of {', '.join(MAIL)}, or ANY"),
+        (not rule.protocols or not set(rule.protocols) <= {*PROTOCOLS, *ANY}, f"protocols {rule.protocols!r} must be of {', '.join(PROTOCOLS)}, or ANY"),
+        (rule.several and rule.scope not in ("session", "capture"), "several findings at once are for rules about sessions and captures"),
         (not set(rule.needs) <= {CLIENT, SERVER}, f"needs {rule.needs!r} must be sides: CLIENT, SERVER"),
         (not rule.title or not rule.remediation or not rule.references, "title, remediation and references must say something"),
     ):

@@ -12,12 +12,15 @@ from typing import Any, Callable
 from ..records import CLIENT, SERVER, Capture, Session
 
 SCOPES = ("login", "message", "session", "capture")
-CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping"}  # by the first digit of the id
+CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web"}  # by the first digit of the id
 VERDICTS = ("fail", "pass", "not_applicable", "not_observable")  # also the order of Judge.counts
 
 SMTP = ("smtp", "lmtp")
 ACCESS = ("imap", "pop3", "nntp", "managesieve")
 MAIL = SMTP + ACCESS
+RPC = ("dcerpc", "http", "smb")  # what carries DCE/RPC: TCP itself, RPC over HTTP, named pipes
+TOKENS = RPC + ("ldap",)  # where logins are NTLM or Kerberos tokens as they are, without SASL's base64
+PROTOCOLS = MAIL + TOKENS + ("tls",)
 ANY = ("any",)  # every conversation, whatever its protocol
 
 LOWER = {"critical": "high", "high": "medium", "medium": "low", "low": "info", "info": "info"}  # severity one step down
@@ -33,9 +36,10 @@ class Rule:
     title: str  # one line, general; a finding's own title is filled in
     severity: str  # before modifiers
     confidence: str  # at best
-    category: str  # capture, credential, cleartext, stripping
+    category: str  # capture, credential, cleartext, stripping, tls, rpc, web
     scope: str  # login, message, session or capture: what `judge` is called for
     protocols: tuple[str, ...]  # those it applies to; ANY: all
+    several: bool = False  # session and capture scope: its answer may be a list of findings, one for each thing that it speaks of
     needs: tuple[int, ...] = ()  # sides whose clear bytes must all be seen for a pass
     mechanisms: tuple[str, ...] = ()  # login scope: those it is called for, "SCRAM-*" is a prefix; empty: all
     remediation: str

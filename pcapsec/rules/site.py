@@ -4,6 +4,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from .collected import Collected
 from .policy import Policy
 
 LOOPBACK, PRIVATE, PUBLIC = "loopback", "private", "public"
@@ -25,6 +26,7 @@ class Site:
         self.local_domains = frozenset(self.policy.local_domains)
         self._scopes = _Scopes(self.policy.internal_networks)
         self._said: set[object] = set()
+        self.collected = Collected()  # of all sessions, for rules about captures
 
     def scope(self, address: str) -> str:
         """loopback, private (also the policy's internal networks) or public."""

@@ -2,6 +2,11 @@
 
 A credential that was sent stands above what made that possible; without one, the missing or unused protection stands above what passed in clear.
 A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one.
+
+HTTP, RPC, LDAP and SMB: a conversation is one story, whose root is the strongest finding. Between equals the order is RPC's missing encryption (outer, then inner: PS512,
+PS502, PS501), then credentials, then content. What speaks of one login hangs on the strongest of its kind for that login: NTLMv1 (PS107) above the readable exchange (PS106)
+above the web login that carried it (PS124). A credential stays a root of its own beside the session's, for there may be several accounts, unless RPC's missing encryption is
+the root: then the login is part of that story.
 """
 from __future__ import annotations
 
@@ -13,6 +18,15 @@ BEHIND_CREDENTIAL = frozenset(("PS115", "PS121", "PS204", "PS206", "PS210", "PS2
 BEHIND_PROTECTION = frozenset(("PS206", "PS212", "PS217", "PS705"))
 OF_ONE_LOGIN = frozenset(("PS106", "PS115", "PS126", "PS210"))  # they share their place with the finding about the login itself
 INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | OF_ONE_LOGIN
+LAYERED = frozenset(("dcerpc", "http", "ldap", "smb"))  # protocols whose story is told by `link_layered`
+_TIES = (
+    "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603", "PS503", "PS516",
+    "PS505", "PS504", "PS507",
+)  # the first is the root of an equally strong one behind it; others follow in order of their ids
+TRAFFIC = frozenset(("PS512", "PS502", "PS501"))
+LOGINS = frozenset(("PS106", "PS107", "PS108", "PS116", "PS117", "PS122", "PS123", "PS124", "PS601"))
+BEHIND_LAYERED = frozenset((*(f"PS{n}" for n in range(501, 519)), "PS118", "PS119", "PS121", "PS125", "PS127", "PS602", "PS603", "PS605", "PS607", "PS608"))
+INVOLVED |= LOGINS | BEHIND_LAYERED
 RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
@@ -63,3 +77,38 @@ def _strongest_by_login(findings: list[Finding]) -> dict[int | None, Finding]:
             if known is None or RANK[finding.severity] > RANK[known.severity]:
                 strongest[finding.at] = finding
     return strongest
+
+
+def link_layered(findings: list[Finding]) -> None:
+    """Set `because_of` in a conversation of HTTP, RPC, LDAP or SMB.
+
+    Args:
+        findings: those of one session that are INVOLVED, with ids and final severities.
+    """
+    if len(findings) < 2:
+        return
+    ordered = sorted(findings, key=_strength)
+    root = next((finding for finding in ordered if finding.rule.id != "PS126"), None)
+    leaders: dict[int | None, Finding] = {}
+    for finding in ordered:
+        if finding.rule.id in LOGINS:
+            leaders.setdefault(finding.at, finding)
+    for finding in ordered:
+        rule_id, leader = finding.rule.id, leaders.get(finding.at)
+        if rule_id == "PS126":
+            if leader is not None:
+                finding.evidence["source_finding_id"] = leader.finding_id
+        elif finding is root:
+            continue
+        elif rule_id in LOGINS:
+            if root.rule.id in TRAFFIC:
+                finding.because_of = root.finding_id
+            elif leader is not finding:
+                finding.because_of = leader.because_of or leader.finding_id
+        elif rule_id in BEHIND_LAYERED:
+            finding.because_of = root.finding_id
+
+
+def _strength(finding: Finding) -> tuple[int, int, str]:
+    rule_id = finding.rule.id
+    return -RANK[finding.severity], _TIES.index(rule_id) if rule_id in _TIES else len(_TIES), rule_id

@@ -1,10 +1,21 @@
-"""One word for a session: protected, exposed, weak or unknown."""
+"""One word for a session: protected, exposed, weak or unknown.
+
+    protected  TLS throughout, or begun before anything that matters; RPC whose calls are all sealed by Kerberos with AES; SMB that encrypts; LDAP inside such a layer
+    exposed    a credential or content passed in clear; in RPC a call to Exchange below level 6, or an NTLMv1 login, from which the keys can be computed
+    weak       nothing passed that matters, and nothing would have protected it; RPC that is sealed by NTLM's RC4 or by weak Kerberos; RPC of other interfaces below level 6
+    unknown    bytes that could have told are missing
+"""
 from __future__ import annotations
 
-from ..records import Facts, Session
+from ..records import Facts, HttpRequest, Login, RpcContext, RpcSecurity, Session
+from .exchange import PRIVACY, contexts, exchange_contexts, is_unknown
 from .logins import is_anonymous_command
+from .requests import MAIL_SERVICES, is_page_around
 
 _READABLE = frozenset(("password", "token", "guessable"))
+_BROKEN_NTLM = frozenset(("NTLMv1", "LM"))
+_CONTENT_SERVICES = MAIL_SERVICES - {"autodiscover", "rpc-proxy"}  # what stands behind the RPC proxy is told by the calls
+_AES = frozenset((17, 18, 19, 20))  # Kerberos encryption types
 _SEALED = frozenset(("smime-encrypted", "pgp-mime-encrypted"))
 
 
@@ -45,3 +56,85 @@ def _is_exposed(session: Session, facts: Facts) -> bool:
         if message.has_content and message.size_bytes and message.protection not in _SEALED:
             return True
     return False
+
+
+def layered_verdict(session: Session, facts: Facts) -> str:
+    """The same for HTTP, DCE/RPC, LDAP and SMB, which have protection of their own besides TLS."""
+    if any(_is_readable(login, facts) for login in facts.logins):
+        return "exposed"
+    if any(context.auth_level is not None and context.auth_level < PRIVACY for _, context, _ in exchange_contexts(facts)):
+        return "exposed"
+    if facts.http is not None and any(_is_content(request) for request in facts.http.requests):
+        return "exposed"
+    if session.unseen_client is not None or session.unseen_server is not None:
+        return "unknown"
+    if session.protocol == "ldap":
+        return _ldap_verdict(facts)
+    if facts.smb is not None and facts.smb.encrypted:
+        return "protected"
+    if session.protocol == "http":
+        return "weak"
+    return _rpc_verdict(facts)
+
+
+def _is_readable(login: Login, facts: Facts) -> bool:
+    """A secret that passed in clear. NTLMv2 in RPC, SMB or before a sealed LDAP layer is only what the sealing hangs on: weak, not exposed."""
+    if login.exposure in ("password", "token"):
+        return True
+    if login.exposure != "guessable":
+        return False
+    if login.details.get("ntlm_version") in _BROKEN_NTLM:
+        return True
+    if login.protocol == "ldap":
+        return not (facts.sasl_wrapped and login.details.get("layer") != "integrity")
+    return login.protocol == "http"
+
+
+def _is_content(request: HttpRequest) -> bool:
+    """A page or answer of a mail service, other than what anybody may see."""
+    return (
+        request.service in _CONTENT_SERVICES and request.status == 200 and bool(request.response_bytes or request.request_bytes)
+        and (request.service_sure or request.session_cookie or request.auth_scheme is not None) and not is_page_around(request.path)
+    )
+
+
+def _rpc_verdict(facts: Facts) -> str:
+    called = [context for _, context in contexts(facts) if context.auth_level is not None]
+    if any(is_unknown(context) for context in called):
+        return "unknown"
+    mail = {id(context) for _, context, _ in exchange_contexts(facts)}
+    called = [context for context in called if id(context) in mail] or called  # what else the same connection was asked is none of mail's business
+    if not called or any(context.auth_level != PRIVACY for context in called):
+        return "weak"
+    strengths = {_strength(context) for context in called}
+    return "weak" if "weak" in strengths else "unknown" if None in strengths else "protected"
+
+
+def _strength(context: RpcContext) -> str | None:
+    """strong or weak: the cryptography behind level 6; None when it was not seen."""
+    strengths = {_security_strength(security) for security in context.securities}
+    return "weak" if "weak" in strengths else None if None in strengths or not strengths else "strong"
+
+
+def _security_strength(security: RpcSecurity) -> str | None:
+    if security.mechanism == "NTLM" or security.sealed_tokens is False or security.token_algorithm in ("RC4", "DES"):
+        return "weak"
+    if security.mechanism == "SCHANNEL" or security.token_algorithm == "AES":
+        return "strong"
+    if security.mechanism == "KERBEROS" and security.login is not None:
+        return _kerberos_strength(security.login)
+    return None
+
+
+def _kerberos_strength(login: Login) -> str | None:
+    """By the session key's type, else the ticket's: a domain controller chooses both alike."""
+    etype = login.details.get("authenticator_etype") or login.details.get("ticket_etype")
+    return None if etype is None else "strong" if etype in _AES else "weak"
+
+
+def _ldap_verdict(facts: Facts) -> str:
+    if facts.sasl_wrapped:
+        layers = [login for login in facts.logins if login.details.get("layer") is not None or login.exposure in ("guessable", "ticket")]
+        strong = layers and all(login.exposure == "ticket" and login.details.get("layer") == "confidentiality" and _kerberos_strength(login) == "strong" for login in layers)
+        return "protected" if strong else "weak"
+    return "protected" if facts.tls_started and not facts.logins else "weak"

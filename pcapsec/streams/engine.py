@@ -68,6 +68,7 @@ class Engine:
         self._out_marks = numpy.zeros((ROWS_IN_FLOW * 2, assembly.N_MARK), dtype=numpy.int64)
         self._out_results = numpy.zeros((MAX_READY, assembly.N_RESULT), dtype=numpy.int64)
         self._work = numpy.zeros(assembly.N_WORK, dtype=numpy.int64)
+        self._fetched: list[tuple[list[int], bytes]] = []
 
     @property
     def scalars(self) -> numpy.ndarray:
@@ -85,7 +86,7 @@ class Engine:
             yield from self._make_room(status)
             refused = (row, status)
             row, status = flows.scan(data, frames, row, n_frames, frame_base, self.tables)
-            if (row, status) == refused and status != tables.INDEX_FULL:  # all was emptied for it and it still does not fit
+            if (row, status) == refused and status not in (tables.INDEX_FULL, tables.DATAGRAMS_FULL):  # all was emptied for it and it still does not fit
                 self.scalars[tables.C_UNKEPT] += 1
                 row, status = flows.scan(data, frames, row + 1, n_frames, frame_base, self.tables)
         self._since_sweep += n_frames
@@ -100,6 +101,20 @@ class Engine:
         """The capture is over: everything that is left."""
         for _twice in range(2):  # what turns out to be something else is counted when it is looked at once more
             yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0)
+
+    def fetch_datagrams(self) -> list[tuple[list[int], bytes]]:
+        """The datagrams kept since the last call: rows as kernels/tables.py lays them out, and payloads."""
+        self._fetch()
+        fetched, self._fetched = self._fetched, []
+        return fetched
+
+    def _fetch(self) -> None:
+        scalars = self.scalars
+        n = int(scalars[tables.DATAGRAM_TOP])
+        if n:
+            data = self.tables.datagram_data[:int(scalars[tables.DATAGRAM_BYTES])].tobytes()
+            self._fetched += [(row, data[row[tables.D_AT]:row[tables.D_AT] + row[tables.D_LENGTH]]) for row in self.tables.datagrams[:n].tolist()]
+            scalars[tables.DATAGRAM_TOP] = scalars[tables.DATAGRAM_BYTES] = 0
 
     def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
         """Run each kernel of the engine on nothing."""
@@ -147,6 +162,9 @@ class Engine:
     def _make_room(self, status: int) -> Iterator[Batch]:
         """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""
         t = self.tables
+        if status == tables.DATAGRAMS_FULL:
+            self._fetch()
+            return
         if status == tables.INDEX_FULL:
             index = numpy.zeros(len(t.index) * 2, dtype=numpy.int32)
             self.tables = t = t._replace(index=index)

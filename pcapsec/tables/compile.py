@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any, Callable, Iterable
 
+from .access import LEVEL_NAMES, hexadecimal, in_range, offered
 from .schema import Column
 from .text import BOOLEAN, EMPTY, MAX_MEMO_LENGTH, Cells, ListCells, cell, iso, json_cell, seconds, texts_cell
 
@@ -17,7 +18,8 @@ MAX_TOGETHER = 4096  # texts remembered for each run of columns, a KiB each at m
 Fill = dict[str, str]
 
 NAMESPACE: dict[str, Any] = {"B": BOOLEAN, "NIL": EMPTY, "cells": Cells(), "lists": ListCells(), "cell": cell, "iso": iso, "seconds": seconds,
-                             "json_cell": json_cell, "texts_cell": texts_cell}
+                             "json_cell": json_cell, "texts_cell": texts_cell, "LEVEL_NAMES": LEVEL_NAMES, "hexadecimal": hexadecimal,
+                             "offered": offered, "in_range": in_range}
 KNOWN = frozenset(("ns", "s.start_ns", "s.end_ns"))  # expressions that are never None
 
 

@@ -45,7 +45,12 @@ class FileSink:
 
     def session(self, session: Session) -> None:
         self._rows.session(session)
-        self._unweighed += 1 + len(session.findings) + len(session.facts.messages)
+        facts = session.facts
+        self._unweighed += 1 + len(session.findings) + len(facts.messages)
+        if facts.http is not None:
+            self._unweighed += len(facts.http.requests)
+        if facts.rpc is not None:
+            self._unweighed += sum([len(association.contexts) for association in facts.rpc])
         if self._unweighed >= WEIGH_EVERY:
             self._unweighed = 0
             if self._rows.size() >= self.run_bytes:

@@ -13,99 +13,19 @@ import socket
 import zlib
 from typing import Any, Callable, Iterable
 
-from ..records import CLIENT, SERVER, Capture, Facts, Finding, Session, TlsHandshake
+from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, RpcFacts, Session, TlsHandshake
 from ..secret import Fingerprints
 from . import schema
+from .access import NO_CERTIFICATE, NO_DETAILS, NO_LOGIN, NO_OFFER, login_of
 from .compile import row_function
+from .expressions import BLOCKS, FILL, TOGETHER
 from .text import MAX_MEMO_ENTRIES
 
 UNKNOWN_TIME = (1 << 63) - 1  # sorts rows without a time behind all others
+MAX_CERTIFICATES = 4096  # whose columns are remembered, a KiB each
 _NO_TLS = TlsHandshake()
 _SIDES = {None: None, CLIENT: "client", SERVER: "server"}
 _UPGRADABLE = frozenset(("smtp", "lmtp", "imap", "pop3", "nntp", "managesieve"))
-
-_ENDS = {"session_id": "@E", "client_ip": "@E", "client_port": "@E", "server_ip": "@E", "server_port": "@E"}
-_PLACE = {"time": "@P", "capture": "@P", "frame": "@P"}
-_NAMES = {"protocol": "@N", "service": "@N", "server_name": "@N"}
-_FILTERS = {"display_filter": "@D", "community_id": "@D"}
-
-FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column -> expression
-    "findings": ("x, g, R, P, E, N, D, direction", {
-        "finding_id": "x.finding_id", "rule_id": "@R[0]", "slug": "@R[0]", "title": "x.title", "severity": "x.severity", "confidence": "x.confidence",
-        "category": "x.rule.category", "variant": "x.variant or None", **_PLACE, **_ENDS, **_NAMES,
-        "principal": "x.principal", "mechanism": "x.mechanism", "auth_result": "x.auth_result", "evidence": "x.evidence",
-        "remediation": "@R[1]", "references": "@R[1]", "group_id": "g", "because_of": "x.because_of", "severity_reason": "x.severity_reason or None",
-        "direction": "direction", "evidence_offset": "x.at", **_FILTERS,
-    }),
-    "sessions": ("s, f, t, state, principals, n_messages, n_findings, E, N, D, C", {
-        **_ENDS, "start": "s.start_ns", "end": "s.end_ns", "capture": "@C", "frame": "@C", "last_frame": "s.last_frame", **_NAMES,
-        "service_source": "s.service_source", "role_source": "s.role_source", "encapsulation": "s.encapsulation or None",
-        "tunnel": "f.tunnel", "tunnel_target": "f.tunnel_target", "completeness": "s.completeness", "unseen_client": "s.unseen_client",
-        "unseen_server": "s.unseen_server", "unparsed": "s.unparsed", "banner": "f.greeting", "client_name": "f.client_name",
-        "capabilities": "f.capabilities", "capabilities_complete": "f.capabilities_complete", "starttls_offered": "f.starttls_offered",
-        "starttls_requested": "f.starttls_requested", "starttls_accepted": "f.starttls_accepted", "starttls_reply_code": "f.starttls_reply_code",
-        "starttls_state": "state", "masked_tokens": "f.masked_tokens", "injected_client_bytes": "f.injected_client_bytes",
-        "injected_server_bytes": "f.injected_server_bytes", "tls_mode": "s.tls_mode", "tls_version": "t.version", "tls_sni": "t.sni",
-        "auth_mechanisms": "f.auth_mechanisms or (None if f.capabilities is None else ())", "principals": "principals",
-        "logins": "len(f.logins)", "messages": "n_messages", "mailbox_commands": "f.n_mailbox_commands", "compressed": "f.compressed",
-        "packets_client": "s.packets_client", "packets_server": "s.packets_server", "bytes_client": "s.bytes_client", "bytes_server": "s.bytes_server",
-        "gap_bytes": "s.gap_bytes_client + s.gap_bytes_server", "truncated_frames": "s.n_truncated_frames", "duplicate_frames": "s.n_duplicate_frames",
-        "overlap_conflicts": "s.n_overlap_conflicts", "verdict": "s.verdict", "worst_severity": "s.worst_severity", "findings": "n_findings", **_FILTERS,
-    }),
-    "credentials": ("l, fp, secret, length, name, P, E", {
-        **_PLACE, **_ENDS, "protocol": "l.protocol", "server_name": "name", "mechanism": "l.mechanism", "principal": "l.principal", "domain": "l.domain",
-        "authzid": "l.authzid", "exposure": "l.exposure", "auth_result": "l.result", "auth_reason": "l.reason", "reply_code": "l.reply_code",
-        "secret_fp": "fp", "secret_length": "length", "secret": "secret",
-    }),
-    "messages": ("m, P, E", {
-        **_PLACE, **_ENDS, "protocol": "m.protocol", "direction": "m.direction", "mail_from": "m.mail_from", "rcpt_to": "m.rcpt_to",
-        "reply_code": "m.reply_code", "accepted": "m.accepted", "message_id": "m.message_id", "size_bytes": "m.size_bytes", "complete": "m.complete",
-        "protection": "m.protection", "content_type": "m.content_type", "from_domain": "m.from_domain", "to_domains": "m.to_domains",
-        "subject_length": "m.subject_length", "mailer": "m.mailer", "n_hops": "m.n_hops", "n_clear_hops": "m.n_clear_hops",
-    }),
-    "tls": ("t, P, E", {
-        **_PLACE, **_ENDS, "version": "t.version", "offered_versions": "t.offered_versions", "cipher_suite": "t.cipher_suite", "sni": "t.sni", "alpn": "t.alpn",
-        "established": "t.established", "alert": "t.alert",
-        **{name: "None" for name in ("group", "ja4", "resumed", "certificate_sha256", "subject", "sans", "issuer", "not_before", "not_after", "key_type", "key_bits",
-                                     "signature_algorithm", "chain_length", "name_matches")},
-    }),
-    "anomalies": ("a, protocol, side, P, E", {
-        **_PLACE, **_ENDS, "protocol": "protocol", "code": "a.code", "side": "side", "stream_offset": "a.at", "detail": "a.detail or None",
-    }),
-    "assessments": ("session_id, J, C", {
-        "session_id": "session_id", "rule_id": "@J", "verdict": "@J", "reason": "@J", "capture": "@C", "frame": "@C",
-    }),
-    "rule_summary": ("rule, counts, first", {
-        "rule_id": "rule.id", "slug": "rule.slug", "n_fail": "counts[0]", "n_pass": "counts[1]", "n_not_applicable": "counts[2]", "n_not_observable": "counts[3]",
-        "capture": "first[1]", "frame": "first[2]", "session_id": "first[3]",
-    }),
-    "captures": ("c", {
-        "capture": "c.name", "format": "c.format", "compression": "c.compression", "link_types": "c.link_types", "snap_length": "c.snap_length",
-        "packets": "c.packets", "bytes": "c.bytes", "first_time": "c.first_ns", "last_time": "c.last_ns", "dropped": "c.dropped",
-        "truncated_frames": "c.truncated_frames", "skipped_bytes": "c.skipped_bytes", "undecoded_frames": "c.undecoded_frames",
-        "duplicate_frames": "c.duplicate_frames", "evicted_flows": "c.evicted_flows", "internal_errors": "c.internal_errors", "sessions": "c.sessions",
-        "complete": "c.complete", "time_backsteps": "c.time_backsteps", "notes": "c.notes",
-    }),
-}
-TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {  # table -> first and last of columns whose values repeat together: their text is made once
-    "findings": (("severity", "variant"), ("severity_reason", "direction")),
-    "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("gap_bytes", "findings")),
-    "credentials": (("protocol", "mechanism"), ("exposure", "reply_code")),
-    "messages": (("protocol", "direction"), ("reply_code", "accepted"), ("complete", "to_domains"), ("mailer", "n_clear_hops")),
-    "tls": (("version", "cipher_suite"), ("alpn", "alert")),
-}
-BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is declared in, arguments, column -> expression
-    "P": ("anomalies", "ns, capture, frame", {"time": "ns", "capture": "capture", "frame": "frame"}),
-    "P0": ("anomalies", "no_ns, capture, frame", {"time": "no_ns", "capture": "capture", "frame": "frame"}),
-    "E": ("findings", "s", {"session_id": "s.session_id", "client_ip": "s.client_ip", "client_port": "s.client_port", "server_ip": "s.server_ip",
-                            "server_port": "s.server_port"}),
-    "N": ("findings", "s, name", {"protocol": "s.protocol", "service": "s.service", "server_name": "name"}),
-    "D": ("findings", "display_filter, community", {"display_filter": "display_filter", "community_id": "community"}),
-    "C": ("assessments", "s", {"capture": "s.capture", "frame": "s.frame"}),
-    "J": ("assessments", "rule_id, verdict, reason", {"rule_id": "rule_id", "verdict": "verdict", "reason": "reason or None"}),
-    "R0": ("findings", "r", {"rule_id": "r.id", "slug": "r.slug"}),
-    "R1": ("findings", "r", {"remediation": "r.remediation", "references": "r.references"}),
-}
 
 
 class _Packed(dict):
@@ -167,7 +87,12 @@ def greeting_host(greeting: str | None) -> str | None:
 
 def server_name(s: Session) -> str | None:
     """Best name of the server."""
-    return s.tls.sni if s.tls is not None and s.tls.sni else greeting_host(s.facts.greeting)
+    if s.tls is not None and s.tls.sni:
+        return s.tls.sni
+    f = s.facts
+    if f.greeting:
+        return greeting_host(f.greeting)
+    return next((q.host for q in f.http.requests if q.host), None) if f.http is not None else None
 
 
 def starttls_state(s: Session, f: Facts, t: TlsHandshake) -> str | None:
@@ -255,6 +180,7 @@ class Rows:
         self._place_block = self._block["P"]
         self._tie = 0
         self._rules: dict[str, tuple] = {}
+        self._certificates: dict[str | None, Any] = {}  # sha256 -> block
         self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
         self._told: dict[tuple, tuple[Any, list]] = {}  # rules that failed, id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
         self._only_findings = self.wanted <= {"findings"}
@@ -310,10 +236,25 @@ class Rows:
         if s.tls is not None and (t.version is not None or t.client_hello_at is not None or t.server_hello_at is not None):
             side, at = (SERVER, t.server_hello_at) if t.client_hello_at is None else (CLIENT, t.client_hello_at)
             ns, P, _, _ = self._place(s, side, at, places)
-            self.entries["tls"].append((ns, tie, write["tls"](t, P, E)))
+            chain, others = t.certificates, t.client_certificates
+            K = self._certificate(chain[0] if chain else NO_CERTIFICATE)
+            self.entries["tls"].append((ns, tie, write["tls"](t, t.offer or NO_OFFER, others[0] if others else NO_CERTIFICATE, K, P, E)))
+        if f.http is not None:
+            self._requests(s, f.http, E, places)
+        if f.rpc is not None:
+            self._contexts(s, f.rpc, E, places)
         for a in f.anomalies:
             ns, P, _, _ = self._place(s, a.side, a.at, places)
             self.entries["anomalies"].append((ns, tie, write["anomalies"](a, s.protocol, _SIDES[a.side], P, E)))
+
+    def _certificate(self, c: Any) -> Any:
+        """The columns of a certificate; the same one is a block once."""
+        known = self._certificates.get(c.sha256)
+        if known is None:
+            if len(self._certificates) >= MAX_CERTIFICATES:
+                self._certificates.clear()
+            known = self._certificates[c.sha256] = self._block["K"](c)
+        return known
 
     def _community(self, s: Session) -> str:
         return community_id(s.client_ip, s.client_port, s.server_ip, s.server_port)
@@ -374,6 +315,21 @@ class Rows:
                 ns, P, _, _ = self._place(s, message.side, message.at, places)
                 append((ns, tie, write(message, P, E)))
         return n
+
+    def _requests(self, s: Session, http: HttpFacts, E: Any, places: dict) -> None:
+        write, tie, append = self._write["http"], self._tie, self.entries["http"].append
+        for request in http.requests:
+            ns, P, _, _ = self._place(s, CLIENT, request.at, places)
+            append((ns, tie, write(request, request.login and request.login.result, P, E)))
+
+    def _contexts(self, s: Session, associations: list[RpcFacts], E: Any, places: dict) -> None:
+        write, tie, append = self._write["rpc"], self._tie, self.entries["rpc"].append
+        side = CLIENT if s.bytes_client or not s.bytes_server else SERVER  # whose PDU is the context's first evidence
+        for association in associations:
+            for context in association.contexts:
+                ns, P, _, _ = self._place(s, side, context.at, places)
+                login = login_of(context)
+                append((ns, tie, write(context, association, login or NO_LOGIN, login.details if login is not None else NO_DETAILS, P, E)))
 
     def _assessments(self, s: Session, C: Any) -> None:
         source: Any = s.assessments or s.not_observable

@@ -16,17 +16,22 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenarios
+import scenarios_domain
+import scenarios_rpc
+import scenarios_web
 from net import Lab, RecordingError
 
-COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "secrets"]
+COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "secrets"]
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def record(names: list[str], folder: pathlib.Path) -> list[scenarios.Sample]:
     """Record samples, sharing the servers among them."""
-    chosen = [sample for sample in scenarios.SAMPLES if not names or sample.file in names or sample.file.split(".")[0] in names]
+    chosen = [sample for sample in SAMPLES if not names or sample.file in names or sample.file.split(".")[0] in names]
     if names and len(chosen) < len(names):
-        raise RecordingError("no such sample among " + ", ".join(sample.file for sample in scenarios.SAMPLES))
+        raise RecordingError("no such sample among " + ", ".join(sample.file for sample in SAMPLES))
     work = pathlib.Path(tempfile.mkdtemp(prefix="pcapsec-record-"))
     work.chmod(0o755)
     (work / "letter.txt").write_text(scenarios.LETTER)
@@ -41,7 +46,7 @@ def record(names: list[str], folder: pathlib.Path) -> list[scenarios.Sample]:
                         name = "mailboxes"  # Dovecot alone will do
                     if name not in running:
                         running.add(name)
-                        scenarios.SERVERS[name](lab)
+                        SERVERS[name](lab)
                 sample.make(lab, folder)
                 print(sample.file, sum((folder / name).stat().st_size for name in sample.file.split()), "bytes", flush=True)
     except Exception:
@@ -59,13 +64,13 @@ def describe(folder: pathlib.Path) -> None:
     with (folder / "samples.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        for sample in scenarios.SAMPLES:
-            lists = [sample.sessions, sample.logins, sample.messages, sorted(sample.findings.split()), sample.secrets]
+        for sample in SAMPLES:
+            lists = [sample.sessions, sample.logins, sample.messages, sorted(sample.findings.split()), sample.rpc, sample.http, sample.secrets]
             table.writerow([sample.file, sample.about, sample.software, *(json.dumps(value, ensure_ascii=False) for value in lists)])
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8")
     rows = ["| file | what is in it | recorded from | secrets in it |", "| --- | --- | --- | --- |"]
-    for sample in scenarios.SAMPLES:
+    for sample in SAMPLES:
         secrets = "<br>".join(f"`{secret if len(secret) < 40 else secret[:12] + '…'}`" for secret in sample.secrets)
         rows.append(f"| {'<br>'.join(sample.file.split())} | {sample.about} | {sample.software} | {secrets} |")
     head, _, rest = text.partition(BEGIN)

@@ -2,7 +2,8 @@
 
 What is expected is written down from what the programs did and were answered, never from what pcapsec says about the file.
 `sessions`: protocol, service, tls_mode, starttls_state, completeness. `logins`: mechanism, principal, exposure, result (spaces separate, `-` is unknown).
-`messages`: protocol, direction, sender, recipients (comma), message id, protection. `findings`: rule ids, each as often as it is found is not counted here.
+`messages`: protocol, direction, sender, recipients (comma), message id, protection. `findings`: rule ids, each as often as it is found is not counted here. `rpc`, one for each presentation context: transport, interface, mechanism and level in force, requests, NTLM version and
+sealing key bits, encryption type of Kerberos ticket and authenticator, obfuscation, client version. `http`: method, service, login scheme, its result, principal, status, request type.
 """
 from __future__ import annotations
 
@@ -58,6 +59,8 @@ class Sample:
     logins: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     findings: str = ""
+    rpc: list[str] = field(default_factory=list)
+    http: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     servers: tuple[str, ...] = ()  # which of SERVERS must run
     side: str = "server"

@@ -113,7 +113,7 @@ def test_padding_is_not_payload():
 
 
 @pytest.mark.parametrize("frame, link, status", [
-    (bytes(Ether() / IP() / UDP() / Raw(b"x" * 20)), 1, layers.OTHER_IP), (bytes(Ether(type=0x0806) / Raw(bytes(28))), 1, layers.UNDECODED),
+    (bytes(Ether() / IP() / UDP() / Raw(b"x" * 20)), 1, layers.UDP), (bytes(Ether(type=0x0806) / Raw(bytes(28))), 1, layers.UNDECODED),
     (bytes(Ether() / LLC() / SNAP(code=0x9999) / Raw(bytes(40))), 1, layers.UNDECODED), (b"", 1, layers.UNDECODED), (bytes(60), 99999, layers.UNDECODED),
     (bytes(Ether() / IP(frag=5) / Raw(bytes(64))), 1, layers.FRAGMENT), (bytes(Ether() / IP(proto=6) / Raw(bytes(10))), 1, layers.CUT),
     (bytes(Ether() / IP(ihl=3) / Raw(bytes(40))), 1, layers.UNDECODED)])

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from helpers import told
+from security_tokens import KERBEROS, answer, ap_req, gss, init
 
 from pcapsec.protocols import kerberos
 from pcapsec.protocols.sasl import MAX_TOKENS, Exchange, decode_base64, read_pairs
@@ -203,7 +204,7 @@ def general(text: str) -> bytes:
 AP_REQ = der(0x60, kerberos.KRB5_OID, b"\1\0", der(0x6E, der(0x30, der(0xA0, b"\2\1\5"), der(0xA1, b"\2\1\x0e"), der(0xA2, b"\3\5\0\0\0\0\0"), der(0xA3, der(0x61, der(
     0x30, der(0xA0, b"\2\1\5"), der(0xA1, general("EXAMPLE.COM")), der(0xA2, der(0x30, der(0xA0, b"\2\1\3"), der(0xA1, der(0x30, general("smtp"), general("mx.example.com"))))),
     der(0xA3, der(0x30, der(0xA0, b"\2\1\x17"), der(0xA2, der(4, b"c" * 200))))))))))
-TICKET = {"realm": "EXAMPLE.COM", "spn": "smtp/mx.example.com", "etype": 23}
+TICKET = {"realm": "EXAMPLE.COM", "spn": "smtp/mx.example.com", "etype": 23, "ticket_etype": 23, "authenticator_etype": None}
 
 
 def test_gssapi_ticket_and_layer():
@@ -214,13 +215,16 @@ def test_gssapi_ticket_and_layer():
     expect(run("GSSAPI", AP_REQ, ("S", b"x"), b"", ("S", b"y"), layer, initial=True), "GSSAPI", TICKET | {"layer": "confidentiality"}, initial=True, prompts=2, principal="tim", **secret)
     expect(run("GSSAPI", AP_REQ, rotated, initial=True), "GSSAPI", TICKET | {"layer": "none"}, initial=True, principal="tim", **secret)
     expect(run("GSSAPI", AP_REQ, sealed, initial=True), "GSSAPI", TICKET, initial=True, **secret)
-    expect(run("GSS-SPNEGO", b"\x60\x05spneg" + AP_REQ, initial=True), "GSS-SPNEGO", TICKET, initial=True, **secret | {"secret": b"\x60\x05spneg" + AP_REQ})
+    whole = gss(ap_req(18, 23, ("smtp", "mx.example.com"), "EXAMPLE.COM"))
+    about = {"realm": "EXAMPLE.COM", "spn": "smtp/mx.example.com", "etype": 18, "ticket_etype": 18, "authenticator_etype": 23, "mutual": True}
+    expect(run("GSS-SPNEGO", init(KERBEROS, token=whole), ("S", answer(0, KERBEROS)), layer, initial=True), "GSS-SPNEGO",
+           about | {"spnego_offered": ["KERBEROS"], "spnego_selected": "KERBEROS", "layer": "confidentiality"}, initial=True, prompts=1, principal="tim", **secret | {"secret": whole})
     expect(run("GSSAPI", b"nonsense"), "GSSAPI", well_formed=False)
 
 
 def test_every_cut_of_a_ticket_is_survived():
     for n in range(len(AP_REQ)):
-        found = kerberos.find_ticket(AP_REQ[:n])
+        found = kerberos.find_ap_req(AP_REQ[:n])
         assert found is None or found.realm in ("", "EXAMPLE.COM")
 
 
@@ -259,6 +263,6 @@ def test_an_encryption_type_is_a_number_of_four_octets():
         ticket = der(0x61, der(0x30, der(0xA1, der(0x1B, b"EXAMPLE.COM")), der(0xA3, der(0x30, der(0xA0, der(2, etype))))))
         return kerberos.KRB5_OID + b"\1\0" + der(0x6E, der(0x30, der(0xA3, ticket)))
 
-    found = [kerberos.find_ticket(ap_req(etype)) for etype in (b"\x17", b"\xff", b"\x7f" * 4, b"\x7f" * 5, b"\x7f" * 4000, b"")]
-    assert [ticket.etype for ticket in found] == [23, -1, 0x7F7F7F7F, None, None, 0]
+    found = [kerberos.find_ap_req(ap_req(etype)) for etype in (b"\x17", b"\xff", b"\x7f" * 4, b"\x7f" * 5, b"\x7f" * 4000, b"")]
+    assert [ticket.ticket_etype for ticket in found] == [23, -1, 0x7F7F7F7F, None, None, 0]
     assert found[4].realm == "EXAMPLE.COM"

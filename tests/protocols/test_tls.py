@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcapsec.protocols.tls import HELLO_RETRY, TlsParser, probe, version_name
-from pcapsec.protocols.tls_suites import GREASE, SUITES, suite_name
+from pcapsec.protocols.tls_names import GREASE
+from pcapsec.protocols.tls_suites import SUITES, suite_name
 from pcapsec.records import CLIENT, SERVER, TlsHandshake
 
 

@@ -194,15 +194,28 @@ def test_findings_say_fail(court, listed, login):
     assert {rule_id for rule_id, verdict, _ in judged.assessments if verdict == "fail"} == {finding.rule.id for finding in judged.findings}
 
 
+@pytest.mark.parametrize("n, verdict", [(0, "pass"), (1, "fail"), (3, "fail")])
+def test_a_rule_may_find_several_things(session, n, verdict):
+    rule = rule_that(None, "PS297", several=True)
+    rule.judge = lambda judged, facts, site: [Finding(rule=rule, severity="low", confidence="high", title=f"t{at}", side=0, at=at) for at in range(n)]
+    judge = Judge(rules={"PS297": rule})
+    judge.full = True
+    judged = session("smtp")
+    judge.session(judged)
+    assert judged.assessments == (("PS297", verdict, ""),)
+    assert [finding.title for finding in judged.findings] == [f"t{at}" for at in range(n)] and len({finding.finding_id for finding in judged.findings}) == n
+    assert judge.counts["PS297"] == ([1, 0, 0, 0] if n else [0, 1, 0, 0]) and not judge.faults
+
+
 # --- faults
 
-def rule_that(answer, rule_id="PS097", scope="session"):
+def rule_that(answer, rule_id="PS097", scope="session", **fields):
     def judge(subject, *_):
         if isinstance(answer, Exception):
             raise answer
         return answer
     return Rule(id=rule_id, slug="made-up", title="t", severity="low", confidence="high", category="capture" if rule_id < "PS1" else "cleartext", scope=scope,
-                protocols=ANY, remediation="r", references=("x",), judge=judge)
+                protocols=ANY, remediation="r", references=("x",), judge=judge, **fields)
 
 
 @pytest.mark.parametrize("scope", ["session", "login", "message"])

@@ -17,11 +17,11 @@ FOLDER = pathlib.Path(registry.__file__).parent
 
 # RULES.md §11, the base severities, for the rules that there are so far
 SEVERITIES = {
-    "critical": "PS101 PS102 PS107 PS108 PS110 PS111 PS112 PS113 PS114 PS115 PS214",
-    "high": "PS103 PS104 PS105 PS106 PS126 PS202 PS204 PS206 PS209 PS210 PS212 PS301",
-    "medium": "PS109 PS121 PS127 PS201 PS211 PS213 PS215 PS216",
-    "low": "PS003 PS004 PS005 PS119 PS120 PS203",
-    "info": "PS001 PS002 PS006 PS007 PS008 PS009 PS010 PS118 PS217 PS218 PS219",
+    "critical": "PS101 PS102 PS107 PS108 PS110 PS111 PS112 PS113 PS114 PS115 PS116 PS117 PS122 PS214 PS601",
+    "high": "PS103 PS104 PS105 PS106 PS124 PS125 PS126 PS202 PS204 PS206 PS209 PS210 PS212 PS301 PS501 PS502 PS503 PS505 PS512 PS516 PS602 PS604 PS605",
+    "medium": "PS109 PS121 PS123 PS127 PS201 PS211 PS213 PS215 PS216 PS504 PS506 PS507 PS513 PS603 PS608",
+    "low": "PS003 PS004 PS005 PS119 PS120 PS203 PS508 PS510 PS518",
+    "info": "PS001 PS002 PS006 PS007 PS008 PS009 PS010 PS118 PS217 PS218 PS219 PS509 PS511 PS514 PS515 PS517 PS606 PS607",
 }
 BY_ID = {rule_id: severity for severity, ids in SEVERITIES.items() for rule_id in ids.split()}
 
@@ -116,6 +116,7 @@ def test_a_whole_rule_is_taken():
     (module(scope="packet"), "scope 'packet'"),
     (module(protocols=()), "protocols ()"),
     (module(protocols=("ftp",)), "protocols ('ftp',)"),
+    (module(scope="login", several=True), "several findings at once"),
     (module(needs=("client",)), "needs ('client',)"),
     (module(remediation=""), "must say something"),
 ])

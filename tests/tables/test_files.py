@@ -164,7 +164,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
 
 def test_no_secret_in_any_file_unless_revealed(tmp_path):
     for format in FORMATS:
-        out, paths, _ = write_tables(tmp_path / format, [made.submission()], format=format)
+        out, paths, _ = write_tables(tmp_path / format, [made.submission(), made.mapi(1), made.webmail(2)], format=format)
         assert all(b"S3cret" not in open(path, "rb").read() for path in paths)
     out, _, _ = write_tables(tmp_path / "revealed", [made.submission()], reveal=True)
     (row,) = csv.DictReader((out / "credentials.csv").open())

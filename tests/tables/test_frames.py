@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pcapsec.errors import OutputError
+from pcapsec.records import Certificate
 from pcapsec.secret import Fingerprints
 from pcapsec.tables import schema
 from pcapsec.tables.files import FORMATS
@@ -26,7 +27,7 @@ def result_of(*sessions, reveal=False, workers=1):
     return Result.of_parts(parts, [made.capture()], made.RULES, {"PS101": [1, 0, 0, 0]}, reveal=reveal)
 
 
-@pytest.mark.parametrize("sessions", [(), (made.submission(), made.imaps())])
+@pytest.mark.parametrize("sessions", [(), (made.submission(), made.imaps(), made.mapi(), made.webmail())])
 def test_dtypes_are_real_even_without_rows(sessions):
     result = result_of(*sessions)
     kinds = {"time": "datetime64[ns, UTC]", "list": "object", "dict": "object"}
@@ -83,7 +84,7 @@ def test_rows_are_in_time_order_over_workers():
 @pytest.mark.parametrize("reveal", [False, True])
 @pytest.mark.parametrize("format", FORMATS)
 def test_save_writes_what_the_command_line_writes(tmp_path, format, reveal):
-    sessions = [made.submission(n) for n in range(5)] + [made.imaps(n) for n in range(5, 8)]
+    sessions = [made.submission(n) for n in range(5)] + [made.imaps(n) for n in range(5, 8)] + [made.mapi(8), made.webmail(9)]
     sessions[0].facts.greeting = "=1+1"
     expected, _, _ = write_tables(tmp_path / "command", sessions, format=format, reveal=reveal)
     paths = result_of(*sessions, reveal=reveal).save(tmp_path / "saved", format=format)
@@ -99,9 +100,10 @@ def test_save_writes_what_the_command_line_writes(tmp_path, format, reveal):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_load_gives_back_what_was_saved(tmp_path, format):
-    sessions = [made.submission(0), made.imaps(1)]
+    sessions = [made.submission(0), made.imaps(1), made.mapi(2), made.webmail(3)]
     sessions[0].facts.logins[0].principal = "=alice"
     sessions[0].facts.greeting = "''=x"
+    sessions[1].tls.certificates = (Certificate(sha256="00", sans=("a", "b"), not_before_ns=-(10**20), not_after_ns=10**20, key_bits=100_000, self_signed=True),)
     result = result_of(*sessions)
     result.save(tmp_path / "out", format=format)
     again = load(tmp_path / "out")

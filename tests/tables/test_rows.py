@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import hashlib
 import shutil
 import struct
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pcapsec.records import SERVER, Facts, Login, TlsHandshake
+from pcapsec.records import SERVER, Certificate, Facts, Login, RpcSecurity, TlsHandshake, TlsOffer
 from pcapsec.secret import Fingerprints, Secret
 from pcapsec.tables import compile, schema
 from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state
@@ -72,12 +73,83 @@ def test_tls_as_csv():
     rows = rows_of(made.imaps())
     assert texts(rows)["tls"] == [
         '2024-05-01T08:00:00.000000000Z,monday.pcap,10,000000007ffffff7,2001:db8::7,40000,2001:db8::25,993,'
-        'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,imap.example.com,imap,,,true,,,,,,,,,,,,\n']
+        'TLSv1.3,"[""TLSv1.3"",""TLSv1.2""]",TLS_AES_128_GCM_SHA256,,,,,,,,,,,false,false,imap.example.com,imap,false,,,,,,true,,[]' + "," * 23 + "\n"]
     assert texts(rows)["assessments"] == texts(rows)["findings"] == []
     values = dict(zip((c.name for c in schema.columns("sessions")), texts(rows_of(made.imaps(), text=False))["sessions"][0]))
     assert {name: values[name] for name in ("tls_version", "tls_sni", "starttls_state", "auth_mechanisms", "capabilities", "server_name", "principals")} == {
         "tls_version": "TLSv1.3", "tls_sni": "imap.example.com", "starttls_state": None, "auth_mechanisms": None, "capabilities": None,
         "server_name": "imap.example.com", "principals": ()}
+
+
+def test_a_certificate_as_csv():
+    session = made.imaps()
+    tls = session.tls
+    tls.offer = TlsOffer(legacy_version="TLSv1.2", ja3="0123", ja4="t13d0000h2_000000000000_000000000000")
+    tls.group, tls.resumed, tls.forward_secret, tls.chain_length, tls.name_matches, tls.trusted = "x25519", False, True, 2, True, False
+    tls.certificates = (
+        Certificate(sha256="ab" * 32, subject="CN=imap.example.com,O=Example", sans=("imap.example.com", "10.0.0.1"), issuer="CN=Example CA", self_signed=False,
+                    not_before_ns=made.T0, not_after_ns=253402300799 * 10**9, key_type="RSA", key_bits=2048, signature_algorithm="sha256WithRSAEncryption"),
+        Certificate(sha256="cd" * 32))
+    tls.client_certificates, tls.client_certificate_sent = tls.certificates[1:], True
+    values = dict(zip((c.name for c in schema.columns("tls")), next(csv.reader(texts(rows_of(session))["tls"]))))
+    assert {name: value for name, value in list(values.items())[8:] if value} == {
+        "version": "TLSv1.3", "offered_versions": '["TLSv1.3","TLSv1.2"]', "cipher_suite": "TLS_AES_128_GCM_SHA256", "group": "x25519", "forward_secret": "true",
+        "hello_retry": "false", "early_data": "false", "sni": "imap.example.com", "alpn": "imap", "alpn_chosen": "false", "ja3": "0123",
+        "ja4": "t13d0000h2_000000000000_000000000000", "ech_offered": "false", "resumed": "false", "established": "true", "alerts": "[]", "certificate_sha256": "ab" * 32,
+        "subject": "CN=imap.example.com,O=Example", "sans": '["imap.example.com","10.0.0.1"]', "issuer": "CN=Example CA", "not_before": "2024-05-01T08:00:00.000000000Z",
+        "not_after": "2262-04-11T23:47:16.854775806Z", "key_type": "RSA", "key_bits": "2048", "signature_algorithm": "sha256WithRSAEncryption", "self_signed": "false",
+        "chain_length": "2", "name_matches": "true", "trusted": "false", "client_certificate": "true", "client_certificate_sha256": "cd" * 32}
+    tls.certificates = (dataclasses.replace(tls.certificates[0], not_before_ns=-(10**20)),)
+    assert ",1677-09-21T00:12:43.145224193Z,2262-04-11" in texts(rows_of(session))["tls"][0]
+
+
+def test_rpc_contexts_as_csv():
+    rows = rows_of(made.mapi())
+    place = "2024-05-01T08:00:00.000000000Z,monday.pcap,10,000000003ffffff3,192.0.2.7,49200,198.51.100.30,6001,"
+    assert texts(rows)["rpc"] == [
+        place + '0,a4f1db00-ca47-1067-b31f-00dd010662da,EMSMDB,0.81,bind,ndr,tcp,,true,,NTLM,2,connect,"[2,6]","{""2"":12,""6"":3}","[""NTLM""]",true,alice,CORP,success,'
+        'NTLMv2,0xe2888235,128,,,,15,14,"[10,11]","[""EcDoConnectEx"",""EcDoRpcExt2""]",9000,8000,xor,/o=CORP/cn=alice,12.0.4518,8.1.240,'
+        '"[""RopLogon"",""RopOpenFolder""]","[""0x000006f7""]"\n',
+        place + "1,99999999-9999-9999-9999-999999999999,,,bind,,tcp,,false,2,,,,[],{},[],true,,,,,,,,,,0,0,[],[],0,0,,,,,[],[]\n"]
+    assert texts(rows)["credentials"] == [
+        "2024-05-01T08:00:00.000300000Z,monday.pcap,13,000000003ffffff3,192.0.2.7,49200,198.51.100.30,6001,dcerpc,,NTLM,alice,CORP,,guessable,success,,,"
+        + Fingerprints(KEY).of(Secret(b"response")) + ",8-11\n"]
+
+
+def test_kerberos_and_levels_that_no_request_used():
+    session = made.mapi()
+    [association] = session.facts.rpc
+    one, two = association.contexts
+    login = Login(protocol="dcerpc", mechanism="GSSAPI", at=0, principal="bob", domain="CORP.EXAMPLE", exposure="ticket",
+                  details={"ticket_etype": 23, "authenticator_etype": 18, "spn": "exchangeMDB/ex1.corp.example"})
+    first = RpcSecurity(at=0, auth_context_id=1, auth_type=9, mechanisms_offered=("KERBEROS", "NTLM"), login=Login(protocol="dcerpc", mechanism="NTLM", at=0))
+    two.securities = [first, RpcSecurity(at=0, auth_context_id=2, auth_type=9, mechanisms_offered=("NTLM", "NEGOEX"), login=login)]
+    two.levels_announced, two.interface_uuid, two.interface_source, association.pipe, two.transport = (6,), None, None, "srvsvc", "smb"
+    values = dict(zip((c.name for c in schema.columns("rpc")), texts(rows_of(session, text=False))["rpc"][1]))
+    assert {name: value for name, value in values.items() if value not in (None, (), [], {}) and (value or value is False) and name not in {c.name for c in schema.PLACE + schema.ENDS}} == {
+        "context_id": 1, "transport": "smb", "pipe": "srvsvc", "accepted": False, "reject_reason": 2, "auth_level_announced": (6,),
+        "mechanisms_offered": ("KERBEROS", "NTLM", "NEGOEX"), "header_signing": True, "principal": "bob", "domain": "CORP.EXAMPLE", "auth_result": "unknown",
+        "kerberos_etype": 23, "authenticator_etype": 18, "spn": "exchangeMDB/ex1.corp.example"}
+    login.principal = None
+    assert dict(zip((c.name for c in schema.columns("rpc")), texts(rows_of(session, text=False))["rpc"][1]))["auth_result"] == "unknown"
+
+
+def test_a_context_seen_from_the_server_alone():
+    session = made.mapi(bytes_client=0)
+    session.locate = lambda side, at: ("monday.pcap", 100 + side, made.T0)
+    assert texts(rows_of(session, text=False))["rpc"][0][2] == 101
+
+
+def test_http_requests_as_csv():
+    rows = rows_of(made.webmail())
+    ends = "000000005ffffff5,192.0.2.7,49300,198.51.100.31,80"
+    assert texts(rows)["http"] == [
+        f"2024-05-01T08:00:00.000000000Z,monday.pcap,10,{ends},GET,mail.example.com,/owa/,1.1,200,BASIC,[],false,CORP\\alice,success,owa,true,"
+        'Mozilla/4.0 (compatible; MSIE 8.0),,,text/html,0,5120,,,"[""sessionid"",""cadata""]","[""UserContext""]",true,false,\n',
+        f'2024-05-01T08:00:00.000500000Z,monday.pcap,15,{ends},OPTIONS,mail.example.com,/Microsoft-Server-ActiveSync,1.1,,,"[""NEGOTIATE"",""NTLM""]",false,,,activesync,'
+        "true,,,application/vnd.ms-sync.wbxml,,7,0,Sync,Appl1,[],[],false,false,\n"]
+    assert ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:00.000001000Z,monday.pcap,8,30,http,owa,mail.example.com,content," in texts(rows)["sessions"][0]
+    assert texts(rows)["credentials"][0].startswith(f"2024-05-01T08:00:00.000000000Z,monday.pcap,10,{ends},http,mail.example.com,BASIC,CORP\\alice,,,password,success,,200,")
 
 
 def test_outer_layers_stand_in_csv_too():
@@ -105,7 +177,8 @@ def test_a_handshake_that_said_nothing_has_no_row():
 
 
 def test_text_and_tuples_hold_the_same_columns():
-    one, two = rows_of(made.submission(), made.imaps()), rows_of(made.submission(), made.imaps(), text=False)
+    sessions = made.submission(), made.imaps(), made.mapi(), made.webmail()
+    one, two = rows_of(*sessions), rows_of(*sessions, text=False)
     for table in schema.TABLES:
         for row in texts(two)[table]:
             assert len(row) == len(schema.columns(table))

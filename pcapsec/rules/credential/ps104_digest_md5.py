@@ -30,7 +30,7 @@ from ..site import Site
 
 RULE = Rule(
     id="PS104", slug="digest-md5", title="DIGEST-MD5 exchange readable", severity="high", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=("DIGEST-MD5",),
+    category="credential", scope="login", protocols=MAIL + ("ldap",), needs=(CLIENT,), mechanisms=("DIGEST-MD5",),
     remediation="Require TLS and use a modern mechanism inside it; switch DIGEST-MD5 off.",
     references=("RFC 2831 §2.1", "RFC 6331"),
 )

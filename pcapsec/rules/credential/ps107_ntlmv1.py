@@ -25,14 +25,14 @@ References
 """
 from __future__ import annotations
 
-from ...records import CLIENT, SERVER, Finding, Login, Session
-from ..logins import login_finding, who
-from ..rule import MAIL, PASS, Rule, Verdict, unless_unseen
+from ...records import CLIENT, Finding, Login, Session
+from ..logins import carried_by, challenge_unseen, login_finding, who
+from ..rule import MAIL, PASS, TOKENS, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
     id="PS107", slug="ntlmv1", title="NTLMv1 or LM response used", severity="critical", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=("NTLM", "GSS-SPNEGO"),
+    category="credential", scope="login", protocols=MAIL + TOKENS, needs=(CLIENT,), mechanisms=("NTLM", "GSS-SPNEGO"),
     remediation="Set LmCompatibilityLevel 5 on clients and servers and change the password; better, switch NTLM off.",
     references=("[MS-NLMP] §3.3.1",),
 )
@@ -44,7 +44,7 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     if version not in ("NTLMv1", "LM") or not login.secret:
         return PASS
     if not details.get("server_challenge_seen"):
-        return unless_unseen(session, SERVER)
+        return challenge_unseen(session, login)
     evidence = {"ntlm_version": version}
     if login.domain is not None:
         evidence["domain"] = login.domain
@@ -54,5 +54,5 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     if details.get("ntlm_flags") is not None:
         evidence["ntlm_flags"] = f"0x{details['ntlm_flags']:08x}"
     return login_finding(
-        RULE, session, login, f"Password hash of {who(login)} can be computed: {version} to {session.server_ip} port {session.server_port} in clear",
+        RULE, session, login, f"Password hash of {who(login)} can be computed: {version}{carried_by(login)} to {session.server_ip} port {session.server_port} in clear",
         variant=version, evidence=evidence)

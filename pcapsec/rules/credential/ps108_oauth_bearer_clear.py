@@ -1,7 +1,7 @@
 """PS108: an OAuth token crosses the network readable.
 
 What
-    Outside TLS a client sent a bearer token by XOAUTH2 or OAUTHBEARER.
+    Outside TLS a client sent a bearer token by XOAUTH2 or OAUTHBEARER, or in `Authorization: Bearer` of a request.
 
 Why
     Whoever holds the token is the user until it expires, often for more than mail, and past any second factor.
@@ -12,6 +12,7 @@ Evidence
     jwt_iss, jwt_aud, jwt_exp: issuer, audience and end of validity (seconds since 1970) that the token names.
     secret_length: length of the token as a class.
     initial_response, cancelled, authzid: how the exchange went.
+    host, path, status, location, service, user_agent, proxy, rpc_target: the HTTP request.
 
 Not a finding when
     - the client's line is the empty answer to the server's error report.
@@ -26,12 +27,13 @@ from __future__ import annotations
 
 from ...records import CLIENT, Finding, Login, Session
 from ..logins import TOKEN_MECHANISMS, login_finding, who
+from ..requests import request_of, shown
 from ..rule import LOWER, MAIL, PASS, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
     id="PS108", slug="oauth-bearer-clear", title="OAuth bearer token in clear", severity="critical", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=TOKEN_MECHANISMS,
+    category="credential", scope="login", protocols=MAIL + ("http",), needs=(CLIENT,), mechanisms=TOKEN_MECHANISMS + ("BEARER",),
     remediation="Revoke the token and send tokens inside TLS only.",
     references=("RFC 7628 §3", "RFC 6750 §5.3", "Google, XOAUTH2 mechanism"),
 )
@@ -46,4 +48,4 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     return login_finding(
         RULE, session, login, f"Access token of {who(login)} sent readable to {session.server_ip} port {session.server_port} ({login.mechanism})",
         variant=login.mechanism, severity=LOWER[RULE.severity] if expired else None, reason="token had expired" if expired else "",
-        evidence={name: details[name] for name in ("token_type", "jwt_iss", "jwt_aud", "jwt_exp") if details.get(name) is not None})
+        evidence=shown(request_of(session, login)) | {name: details[name] for name in ("token_type", "jwt_iss", "jwt_aud", "jwt_exp") if details.get(name) is not None})

@@ -30,7 +30,7 @@ from ..site import Site
 
 RULE = Rule(
     id="PS109", slug="scram-clear", title="SCRAM exchange readable outside TLS", severity="medium", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=("SCRAM-*",),
+    category="credential", scope="login", protocols=MAIL + ("ldap",), needs=(CLIENT,), mechanisms=("SCRAM-*",),
     remediation="Require TLS before the login; raise the iteration count.",
     references=("RFC 5802 §5, §5.1, §6", "RFC 7677 §3"),
 )

@@ -1,7 +1,7 @@
 """PS118: somebody logged in anonymously.
 
 What
-    A client used SASL ANONYMOUS, `LOGIN anonymous`, or NTLM without user and response.
+    A client used SASL ANONYMOUS, `LOGIN anonymous`, an LDAP bind without name and password, or NTLM without user and response.
 
 Why
     No secret is lost. It tells that the server lets people in without an account, which is either meant or forgotten.
@@ -12,31 +12,36 @@ Evidence
     secret_length, initial_response, form, challenge_seen, cancelled: how the exchange went.
 
 Not a finding when
-    - a mechanism with a real password was used for a user who is named anonymous; `LOGIN anonymous` cannot tell, hence medium confidence.
+    - a mechanism with a real password was used for a user who is named anonymous; `LOGIN anonymous` cannot tell, hence medium confidence;
+    - it is the NTLM session of SMB, where that is usual (PS508).
 
 References
     RFC 4505
     RFC 9051 §6.2
+    RFC 4513 §5.1.1
     [MS-NLMP] §3.2.5.1.2
 """
 from __future__ import annotations
 
 from ...records import CLIENT, Finding, Login, Session
 from ..logins import is_anonymous_command, login_finding
-from ..rule import MAIL, PASS, Rule, Verdict
+from ..rule import MAIL, PASS, TOKENS, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
     id="PS118", slug="anonymous-auth", title="Anonymous authentication", severity="info", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=("ANONYMOUS", "LOGIN-COMMAND", "NTLM", "GSS-SPNEGO"),
+    category="credential", scope="login", protocols=MAIL + TOKENS, needs=(CLIENT,), mechanisms=("ANONYMOUS", "LOGIN-COMMAND", "NTLM", "GSS-SPNEGO", "SIMPLE-BIND"),
     remediation="Switch anonymous access off if it is not wanted.",
-    references=("RFC 4505", "RFC 9051 §6.2", "[MS-NLMP] §3.2.5.1.2"),
+    references=("RFC 4505", "RFC 9051 §6.2", "RFC 4513 §5.1.1", "[MS-NLMP] §3.2.5.1.2"),
 )
 
 
 def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     command = is_anonymous_command(login)
-    if not command and login.mechanism != "ANONYMOUS" and login.details.get("ntlm_version") != "anonymous":
+    if login.mechanism == "SIMPLE-BIND":
+        if login.principal or login.exposure != "none":
+            return PASS
+    elif not command and login.mechanism != "ANONYMOUS" and login.details.get("ntlm_version") != "anonymous" or login.protocol == "smb":
         return PASS
     trace = login.details.get("trace")
     return login_finding(

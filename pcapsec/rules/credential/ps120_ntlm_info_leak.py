@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Finding, Login, Session
 from ..logins import login_finding
-from ..rule import MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, finding_id
+from ..rule import MAIL, NOT_APPLICABLE, PASS, TOKENS, Rule, Verdict, finding_id
 from ..site import Site
 
 RULE = Rule(
     id="PS120", slug="ntlm-info-leak", title="NTLM type 1/2 discloses host and domain names", severity="low", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT, SERVER), mechanisms=("NTLM", "GSS-SPNEGO"),
+    category="credential", scope="login", protocols=MAIL + TOKENS, needs=(CLIENT, SERVER), mechanisms=("NTLM", "GSS-SPNEGO"),
     remediation="Offer NTLM inside TLS only, and not to the internet.",
     references=("[MS-NLMP] §2.2.1.2, §2.2.2.1",),
 )

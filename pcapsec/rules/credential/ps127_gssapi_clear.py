@@ -31,7 +31,7 @@ from ..site import Site
 
 RULE = Rule(
     id="PS127", slug="gssapi-clear", title="SASL GSSAPI / SPNEGO over a cleartext session", severity="medium", confidence="high",
-    category="credential", scope="login", protocols=MAIL, needs=(CLIENT,), mechanisms=("GSSAPI", "GSS-SPNEGO", "GS2-KRB5"),
+    category="credential", scope="login", protocols=MAIL + ("ldap",), needs=(CLIENT,), mechanisms=("GSSAPI", "GSS-SPNEGO", "GS2-KRB5"),
     remediation="Require TLS before the login.",
     references=("RFC 4752 §3.1, §3.3", "RFC 4422 §3.7"),
 )

@@ -1,0 +1,135 @@
+"""Whether a chain as sent leads to a root that the user gave (`--ca FILE`), and whether a certificate signed itself.
+
+Signatures are verified with `cryptography`; dates, names and constraints are not looked at here, the rules judge them at the time of the packet.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DefinitionError
+from ..records import Certificate
+from .certificates import certificate
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate as Parsed
+
+MAX_DEPTH = 10  # certificates between a leaf and its root
+MAX_KNOWN = 4096  # chains and signatures remembered
+MAX_FILE_BYTES = 64 << 20
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+
+
+def _ders(data: bytes) -> list[bytes]:
+    """Certificates of a PEM file, or the one of a DER file."""
+    import base64
+    import binascii
+
+    if _BEGIN not in data:
+        return [data]
+    found = []
+    for part in data.split(_BEGIN)[1:]:
+        try:
+            found.append(base64.b64decode(b"".join(part.partition(_END)[0].split()), validate=True))
+        except binascii.Error:
+            continue
+    return found
+
+
+def _parsed(one: Certificate) -> Parsed | None:
+    from cryptography.x509 import load_der_x509_certificate
+
+    try:
+        return load_der_x509_certificate(one.der)
+    except ValueError:
+        return None
+
+
+class TrustStore:
+    """Roots that a user trusts.
+
+    Args:
+        roots: their certificates.
+    """
+
+    def __init__(self, roots: list[Certificate]):
+        self._roots = {root.sha256 for root in roots}
+        self._keys = {root.spki_sha256 for root in roots}
+        self._by_subject: dict[str | None, list[Certificate]] = {}
+        for root in roots:
+            self._by_subject.setdefault(root.subject, []).append(root)
+        self._chains: dict[tuple[str, ...], str | None] = {}
+        self._signed: dict[tuple[str, str], bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._roots)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrustStore:
+        """Roots of a PEM or DER file.
+
+        Raises:
+            DefinitionError: it cannot be read or holds no certificate.
+        """
+        try:
+            with open(path, "rb") as file:
+                data = file.read(MAX_FILE_BYTES)
+        except OSError as error:
+            raise DefinitionError(f"{path}: {error.strerror or error}") from None
+        roots = [one for one in map(certificate, _ders(data)) if one.malformed is None]
+        if not roots:
+            raise DefinitionError(f"{path}: no certificate found; expected PEM blocks that begin with {_BEGIN.decode()}")
+        return cls(roots)
+
+    def why_not(self, chain: tuple[Certificate, ...]) -> str | None:
+        """Why a chain, leaf first, leads to none of the roots; None when it does."""
+        if not chain:
+            return "no certificate"
+        key = tuple([one.sha256 for one in chain])
+        if key not in self._chains:
+            if len(self._chains) >= MAX_KNOWN:
+                self._chains.clear()
+            self._chains[key] = self._walk(chain)
+        return self._chains[key]
+
+    def _walk(self, chain: tuple[Certificate, ...]) -> str | None:
+        current, seen = chain[0], set()
+        for _ in range(MAX_DEPTH):
+            if current.sha256 in self._roots or current.self_issued and current.spki_sha256 in self._keys:
+                return None
+            if current.self_signed:
+                return "self-signed" if current is chain[0] else "unknown root"
+            seen.add(current.sha256)
+            roots = [one for one in self._by_subject.get(current.issuer, ()) if self._has_signed(one, current)]
+            if roots:
+                return None
+            others = [one for one in chain if one.subject == current.issuer and one.sha256 not in seen]
+            if not others:
+                return "bad signature" if self._by_subject.get(current.issuer) else "issuer unknown"
+            signers = [one for one in others if self._has_signed(one, current)]
+            if not signers:
+                return "bad signature"
+            current = signers[0]
+        return "chain too long"
+
+    def _has_signed(self, issuer: Certificate, subject: Certificate) -> bool:
+        key = issuer.sha256, subject.sha256
+        if key not in self._signed:
+            if len(self._signed) >= MAX_KNOWN:
+                self._signed.clear()
+            self._signed[key] = has_signed(issuer, subject)
+        return self._signed[key]
+
+
+def has_signed(issuer: Certificate, subject: Certificate) -> bool:
+    """Whether one certificate's key made the signature of another (RFC 5280 §4.1.1.3); False too for keys and algorithms that cannot be verified."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    above, below = _parsed(issuer), _parsed(subject)
+    if above is None or below is None:
+        return False
+    try:
+        below.verify_directly_issued_by(above)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
