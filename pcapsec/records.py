@@ -12,6 +12,7 @@ from typing import Any, Callable
 from .secret import Secret
 
 CLIENT, SERVER = 0, 1
+INNER = 1 << 46  # added to offsets in the plaintext of TLS, which are positions in another stream
 SIDE_NAMES = ("client", "server")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 CONFIDENCES = ("low", "medium", "high")
@@ -374,6 +375,7 @@ class TlsHandshake:
     alert_at: int | None = None
     alert_fatal: bool | None = None
     hidden_alert: int | None = None  # side whose first encrypted record of TLS 1.3 has the length of an alert
+    client_random: bytes | None = None  # of the first ClientHello: what a key log names the connection by
 
 
 @dataclass(slots=True, kw_only=True)
@@ -466,6 +468,8 @@ class Session:
     role_source: str  # syn, synack, port, content
     facts: Facts
     tls: TlsHandshake | None = None
+    decrypted: bool = False  # bytes inside TLS were read with somebody's keys
+    inner: Facts | None = None  # what they say: protected, so never judged as if it had passed in clear; offsets count from INNER on. None: not decrypted, or nothing known spoken inside
     protocol: str = "unknown"  # facts.protocol, or "tls" for implicit TLS
     service: str | None = None
     service_source: str | None = None  # content, port, sni, alpn, tunnel

@@ -118,7 +118,7 @@ UNICODE, EXTENDED, NT = 0x8000, 0x0800, 0x4000
 def smb1(command: int, words: bytes, data: bytes, message: int = 1, *, reply: bool = False, status: int = 0, tree: int = 1, user: int = 0, flags2: int = UNICODE | NT | EXTENDED,
          signature: bytes = bytes(8)) -> bytes:
     return (b"\xffSMB" + struct.pack("<BIBHH8sHHHHH", command, status, 0x80 if reply else 0x18, flags2, 0, signature, 0, tree, 0xFEFF, user, message)
-            + bytes([len(words) // 2]) + words + struct.pack("<H", len(data)) + data)
+            + bytes([len(words) // 2]) + words + struct.pack("<H", len(data) & 0xFFFF) + data)
 
 
 def bytes_at(words: int) -> int:
@@ -182,7 +182,7 @@ def created1(file: int = 0x4000, kind: int = 2, message: int = 3) -> bytes:
 
 
 def write1(data: bytes, file: int = 0x4000, message: int = 4, mode: int = 8, tree: int = 1, **how) -> bytes:
-    words = andx() + struct.pack("<HIIHHHHHI", file, 0, 0, mode, len(data), len(data) >> 16, len(data) & 0xFFFF, bytes_at(14) + 1, 0)
+    words = andx() + struct.pack("<HIIHHHHHI", file, 0, 0, mode, 0, len(data) >> 16, len(data) & 0xFFFF, bytes_at(14) + 1, 0)
     return smb1(0x2F, words, b"\xee" + data, message, tree=tree, **how)
 
 

@@ -9,8 +9,9 @@ from typing import Callable
 
 import numpy as np
 
+from .certificates import SERIAL, usual_chain
 from .script import CLIENT, MESSAGE, MS, PASSWORD, SERVER, USER, Pool, Region, Script, Span
-from .tls_bytes import certificate_chain, client_hello, close_tls, encrypted, handshake, open_tls, record, server_hello, tls_data
+from .tls_bytes import client_hello, close_tls, encrypted, handshake, open_tls, record, server_hello, tls_data
 
 CALLS = 50
 REQUESTS = 10
@@ -137,19 +138,11 @@ class ServiceWriter:
         script = self._script("tls-distinct" if distinct else "tls-same", 443, "internet")
         script.ending = ("fin-client", "fin-server", "reset")[int(self.rng.integers(3))]
         script.client(client_hello(self.rng, b"host%d.example.net" % int(self.rng.integers(500)), (b"h2", b"http/1.1"), False), think_ns=self._pause(0.2, 2))
-        leaf, issuer = certificate_chain()
-        serial = bytes.fromhex("02035eed01")
-        at = leaf.index(serial)  # another one of twelve bytes: three lengths around it grow by nine
-        grown = bytearray(leaf[:at] + b"\x02\x0c" + bytes(12) + leaf[at + 5:])
-        for place in (2, 6):
-            struct.pack_into("!H", grown, place, struct.unpack_from("!H", grown, place)[0] + 9)
-        chain_bytes = len(grown) + len(issuer) + 6
-        exchange = b"\x03\0\x1d\x20" + self.rng.bytes(32) + b"\x08\x07\0\x40" + self.rng.bytes(64)
-        head = (chain_bytes + 3).to_bytes(3, "big") + chain_bytes.to_bytes(3, "big") + len(grown).to_bytes(3, "big") + bytes(grown[:at + 2])
-        rest = bytes(grown[at + 14:]) + len(issuer).to_bytes(3, "big") + issuer
-        certificates = b"\x16\x03\x03" + struct.pack("!H", 7 + chain_bytes) + b"\x0b" + head
-        script.server(record(22, server_hello(self.rng, False)) + certificates, MESSAGE if distinct else b"A12345678901",
-                      rest + record(22, handshake(12, exchange)) + record(22, handshake(14, b"")), think_ns=self._pause(0.5, 20))
+        chain = b"".join(len(one).to_bytes(3, "big") + one for one in usual_chain())
+        before, _, after = record(22, handshake(11, len(chain).to_bytes(3, "big") + chain)).partition(SERIAL)
+        exchange = b"\x03\0\x1d\x20" + self.rng.bytes(32) + b"\x08\x04\1\0" + self.rng.bytes(256)
+        script.server(record(22, server_hello(self.rng, False, b"\xc0\x2f")) + before, MESSAGE if distinct else SERIAL,
+                      after + record(22, handshake(12, exchange)) + record(22, handshake(14, b"")), think_ns=self._pause(0.5, 20))
         script.client(record(22, handshake(16, b"\x20" + self.rng.bytes(32))) + record(20, b"\1") + record(22, self.rng.bytes(40)), think_ns=self._pause(0.3, 3))
         script.server(record(20, b"\1") + record(22, self.rng.bytes(40)), think_ns=self._pause(0.3, 20))
         script.client(encrypted(self.rng, int(self.rng.integers(100, 900))), think_ns=self._pause(0.2, 3))

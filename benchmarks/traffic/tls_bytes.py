@@ -44,13 +44,13 @@ def client_hello(rng: np.random.Generator, server_name: bytes, alpn: tuple[bytes
     return b"\x16\x03\x01" + struct.pack("!H", len(body) + 4) + handshake(1, body)
 
 
-def server_hello(rng: np.random.Generator, tls13: bool = True) -> bytes:
-    """The handshake message alone; TLS_AES_256_GCM_SHA384, or ECDHE-ECDSA with AES-128-GCM in TLS 1.2."""
+def server_hello(rng: np.random.Generator, tls13: bool = True, suite12: bytes = b"\xc0\x2b") -> bytes:
+    """The handshake message alone; TLS_AES_256_GCM_SHA384, or in TLS 1.2 the given suite, ECDHE-ECDSA with AES-128-GCM."""
     if tls13:
         extensions = _extension(43, b"\x03\x04") + _extension(51, struct.pack("!HH", 29, 32) + rng.bytes(32))
     else:
         extensions = _extension(0xFF01, b"\0") + _extension(11, b"\x03\0\1\2") + _extension(23, b"")
-    suite = b"\x13\x02" if tls13 else b"\xc0\x2b"
+    suite = b"\x13\x02" if tls13 else suite12
     return handshake(2, b"\x03\x03" + rng.bytes(32) + b"\x20" + rng.bytes(32) + suite + b"\0" + struct.pack("!H", len(extensions)) + extensions)
 
 

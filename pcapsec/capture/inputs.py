@@ -36,6 +36,7 @@ class Input:
     link_types: tuple[int, ...] = ()  # as far as the first window tells
     first_ns: int | None = None  # time of the first packet; None: no packet, none with a time, or not looked at
     last_ns: int | None = None  # latest time; None: as first_ns, or there was nothing to compare with
+    has_secrets: bool = False  # a TLS key log stands in the first window
     _tail: Any = field(default=None, repr=False)  # state of the walk after the file's head
 
 
@@ -203,6 +204,7 @@ def look_at_head(one: Input) -> None:
                 break
         one.format, one.compression, one.link_types = walk.capture.format, walk.capture.compression, walk.capture.link_types
         one.first_ns = walk.first_packet_ns
+        one.has_secrets = walk.has_secrets
         one._tail = (copy.deepcopy(walk.state), buffers.interfaces)
 
 
@@ -242,7 +244,7 @@ def _newest_in_tail(one: Input) -> int | None:
             walk.walk_pcap(data, filled, 1, state, frames)
         else:
             walk_ng.walk_pcapng(data, filled, 1, state, interfaces, frames)
-        if state[walk.STATUS] != walk.ROWS_FULL:
+        if state[walk.STATUS] not in (walk.ROWS_FULL, walk.SECRETS_HERE):
             break
     if not state[walk.N_TIMED] or state[walk.NO_INTERFACE] or state[walk.STATUS] != walk.WINDOW_DONE:
         return None

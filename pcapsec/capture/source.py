@@ -31,12 +31,14 @@ class Source:
     Attributes:
         captures: a record per input that was opened, in order.
         errors: inputs that could not be read, or not to their end.
+        secrets: TLS key logs met inside the captures, for whoever holds the source to take out.
     """
 
     def __init__(self, inputs: list[Input], *, window_bytes: int = WINDOW_BYTES, rows: int = ROWS, errors: list[CaptureError] | None = None):
         self.inputs = list(inputs)
         self.captures: list[Capture] = []
         self.errors: list[CaptureError] = [] if errors is None else errors
+        self.secrets: list[bytes] = []
         self._raises = errors is None
         self._buffers = Buffers(window_bytes, rows)
 
@@ -45,7 +47,7 @@ class Source:
         for index, one in enumerate(self.inputs):
             try:
                 with opened(one) as file:
-                    walk = Walk(one.name, file, self._buffers)
+                    walk = Walk(one.name, file, self._buffers, self.secrets)
                     frame = 1
                     for n in walk.batches():
                         if frame == 1:

@@ -15,6 +15,8 @@ WINDOW_BYTES = 1 << 22  # stays in the processor's cache between reading, walkin
 ROWS = 1 << 16  # in 4 MiB, frames of 60 bytes and more fit; shorter ones come in several batches
 MAX_WINDOW_BYTES = 2 * walk.MAX_BLOCK_BYTES  # what a buffer may grow to for a single block and what must be seen behind it
 LIVE_SECONDS = 0.2  # a pipe's bytes are handed on after this time at the latest
+TLS_KEY_LOG = 0x544C534B  # type of the decryption secrets that browsers write as SSLKEYLOGFILE (draft-ietf-opsawg-pcapng §4.7)
+MAX_SECRET_BYTES = 1 << 26  # of such blocks in one file; more is not taken
 MAX_HEADS_INSIDE = 1000  # pcap files joined with cat; beyond this it is no longer an accident but an attack on our time
 
 
@@ -34,11 +36,12 @@ class Walk:
         name: the capture's name for records and errors.
         file: binary file object, from its current position on.
         buffers: to work in.
+        secrets: where the text of TLS key logs inside the capture is put; None: they are passed over.
 
     After `batches` is exhausted, `capture` is final and `error` holds what broke the stream off, if anything did.
     """
 
-    def __init__(self, name: str, file, buffers: Buffers):
+    def __init__(self, name: str, file, buffers: Buffers, secrets: list[bytes] | None = None):
         self.capture = Capture(name=name)
         self.error: CaptureError | None = None
         self.state: np.ndarray | None = None
@@ -50,6 +53,9 @@ class Walk:
         self._links: list[int] = []
         self._n_heads = 0
         self._table: legacy.FrameTable | None = None
+        self.has_secrets = False  # a TLS key log was met
+        self._secrets = secrets
+        self._secret_bytes = 0
 
     @property
     def bytes_done(self) -> int:
@@ -85,6 +91,9 @@ class Walk:
                 continue
             if status == walk.INTERFACES_FULL:
                 buffers.interfaces = np.concatenate([buffers.interfaces, np.zeros_like(buffers.interfaces)])
+                continue
+            if status == walk.SECRETS_HERE:
+                self._take_secrets()
                 continue
             if status == walk.HEADER_INSIDE:
                 self._head_inside()
@@ -143,6 +152,20 @@ class Walk:
         state[walk.AT] += at
         if int(state[walk.LINK]) not in self._links:
             self._links.append(int(state[walk.LINK]))
+
+    def _take_secrets(self) -> None:
+        """`secrets_type(4) secrets_length(4) secrets` of the block behind which the walk stopped (draft-ietf-opsawg-pcapng §4.7)."""
+        state = self.state
+        at, length, order = int(state[walk.SECRET_AT]), int(state[walk.SECRET_LENGTH]), "big" if state[walk.BIG] else "little"
+        if length < 8:
+            return
+        kind, size = (int.from_bytes(self._buffers.data[place : place + 4].tobytes(), order) for place in (at, at + 4))
+        if kind != TLS_KEY_LOG or size > length - 8:
+            return
+        self.has_secrets = True
+        self._secret_bytes += size
+        if self._secrets is not None and self._secret_bytes <= MAX_SECRET_BYTES:
+            self._secrets.append(self._buffers.data[at + 8 : at + 8 + size].tobytes())
 
     def _carry(self) -> None:
         """Bring what is not walked yet to the front; more room when not even that is enough."""

@@ -259,7 +259,10 @@ def _segment(data, t, ts_ns, frame):
             first = flows[entry, FIRST_NS]
             if known:
                 row_base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
-                same = 0 <= distance(row_base, sequence + 1) < (1 << 30) and ts_ns - first < 120_000_000_000 and not flows[entry, STATE] & (FIN_A | FIN_B | RST_A | RST_B)
+                ahead = distance(row_base, sequence + 1)
+                ends = flows[entry, STATE] & (FIN_A | FIN_B | RST_A | RST_B)
+                open_yet = ends == 0 or ahead == 0 and flags & ACK_FLAG and (ends == FIN_A or ends == FIN_B)  # the answer again, to a client that has given up
+                same = 0 <= ahead < (1 << 30) and ts_ns - first < 120_000_000_000 and open_yet
             else:
                 same = ts_ns - first < 3_000_000_000
             if not same:

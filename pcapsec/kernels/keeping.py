@@ -120,6 +120,8 @@ def tls_bytes_of_use(data, t, entry, side, sequence, length, kind):
 
     The first application data of a side are kept, since they show that the handshake succeeded.
     """
+    if t.parameters[P_WHOLE_TLS]:
+        return True
     flows = t.flows
     state = flows[entry, STATE]
     at = t.packet[PAYLOAD_AT]
@@ -136,7 +138,7 @@ def tls_bytes_of_use(data, t, entry, side, sequence, length, kind):
     known = state & (ISN_B if side else ISN_A)
     base = (flows[entry, BASE] & MASK32) if side else (flows[entry, BASE] >> 32) & MASK32
     said = distance(sequence, base)
-    if kind != MAIL and (said >= _TLS_KEPT if known else (flows[entry, KEPT] >> 32) >= 2 * _TLS_KEPT):
+    if kind != MAIL and flows[entry, BYTES_B if side else BYTES_A] >> 24 >= _TLS_KEPT:
         flows[entry, STATE] = state | count
         return False
     if record and data[at] == 0x17:

@@ -68,6 +68,7 @@ N_SCALAR = 64 + 32
 
 # --- parameters, int64[N_PARAMETER]
 P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL, P_SEED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+P_WHOLE_TLS = 11  # 1: somebody holds keys, so what TLS hides is kept as well
 N_PARAMETER = 16
 ALWAYS = (-(1 << 63), (1 << 63) - 1)  # P_SINCE and P_UNTIL of everything: clocks say what they like
 

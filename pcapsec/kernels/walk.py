@@ -57,10 +57,12 @@ SECTIONS = 30
 N_LINKS = 31  # link types declared, in order of appearance, from LINKS on
 LINKS = 32
 MAX_LINKS = 32
-STATE_COLUMNS = LINKS + MAX_LINKS
+SECRET_AT = LINKS + MAX_LINKS  # where the body of a decryption secrets block begins, and how long it is, when the walk stopped right behind one, else 0
+SECRET_LENGTH = SECRET_AT + 1
+STATE_COLUMNS = SECRET_LENGTH + 1
 
 # STATUS
-WINDOW_DONE, ROWS_FULL, INTERFACES_FULL, HEADER_INSIDE = range(4)
+WINDOW_DONE, ROWS_FULL, INTERFACES_FULL, HEADER_INSIDE, SECRETS_HERE = range(5)
 
 NO_LINK = 65536  # no LINKTYPE: of a row that is no packet of a known interface
 

@@ -10,7 +10,8 @@ from .jit import kernel, part
 from .walk import (
     AT, BACKSTEPS, BACKSTEP_NS, BIG, BYTES, DAMAGES, DROPPED, DROP_OPTIONS, FIRST_NS, HAS_DROPPED, HAS_DROP_OPTIONS, INTERFACES_FULL,
     LAST_NS, LINKS, MAX_BLOCK_BYTES, MAX_LINKS, MAX_NS, MISFIT, NEEDED, NEWEST_NS, NO_INTERFACE, NO_LINK, N_INTERFACES, N_LINKS, N_TIMED, PACKETS,
-    PASS_LENGTH, PASS_OVER, ROWS_FULL, SEARCHING, SECTIONS, SKIPPED, SNAP_LENGTH, STATUS, TRUNCATED, WINDOW_DONE, u16, u32,
+    PASS_LENGTH, PASS_OVER, ROWS_FULL, SEARCHING, SECRETS_HERE, SECRET_AT, SECRET_LENGTH, SECTIONS, SKIPPED, SNAP_LENGTH, STATUS, TRUNCATED, WINDOW_DONE, u16,
+    u32,
 )
 
 # columns of interfaces
@@ -200,7 +201,8 @@ def walk_pcapng(data, end, final, state, interfaces, out_frames):
 
     Returns:
         rows written. state[STATUS]: WINDOW_DONE, an incomplete block begins at state[AT]; ROWS_FULL, call again with an empty table;
-        INTERFACES_FULL, call again with a longer `interfaces` (at most MAX_INTERFACES).
+        INTERFACES_FULL, call again with a longer `interfaces` (at most MAX_INTERFACES); SECRETS_HERE, a decryption secrets block was passed, its body
+        stands in the window (state[SECRET_AT], state[SECRET_LENGTH]): call again.
 
     Source: draft-ietf-opsawg-pcapng §3-4.
     """
@@ -210,6 +212,7 @@ def walk_pcapng(data, end, final, state, interfaces, out_frames):
     n_bytes = state[BYTES]
     rows = 0
     needed = 12
+    secret_at, secret_length = int64(0), int64(0)
     status = WINDOW_DONE
     while True:
         if state[PASS_OVER] > 0:
@@ -369,6 +372,11 @@ def walk_pcapng(data, end, final, state, interfaces, out_frames):
                     _count_drops(data, at + 20, at + length - 4, big, state, interfaces, slot)
             else:
                 state[MISFIT] += 1
+        elif kind == SECRETS:
+            secret_at, secret_length = at + 8, length - 12
+            at += padded
+            status = SECRETS_HERE
+            break
         elif kind == JOURNAL or kind == CUSTOM or kind == CUSTOM_NO_COPY or kind == SYSTEM_CALL or kind == SYSTEM_CALL_2 or kind == SYSTEM_CALL_2_LARGE:
             captured = 0  # no packet, but Wireshark numbers it, so that ours stay its numbers
         if captured >= 0:
@@ -414,6 +422,7 @@ def walk_pcapng(data, end, final, state, interfaces, out_frames):
                 last_ns = ts_ns
         at += padded
     state[AT], state[STATUS], state[NEEDED] = at, status, needed
+    state[SECRET_AT], state[SECRET_LENGTH] = secret_at, secret_length
     state[LAST_NS], state[NEWEST_NS], state[FIRST_NS], state[N_TIMED] = last_ns, newest_ns, first_ns, n_timed
     state[PACKETS] += rows
     state[BYTES] = n_bytes

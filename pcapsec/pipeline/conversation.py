@@ -6,13 +6,14 @@ import numpy
 from ..kernels import assembly, tables
 from ..kernels.assembly import (DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_MORE, R_OVER, R_TURN,
                                 R_TURNS, R_UNSEEN_A, R_UNSEEN_B, locate)
-from ..protocols.detect import PARSERS, detect
+from ..protocols.detect import PARSERS, detect, is_client_hello
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
 from ..streams.engine import COUNT, FORGET, GO_ON, HTTP, SOMETHING_ELSE
 
 MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
 MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
 LOOK = 4096  # bytes of each side that detection looks at
+MAX_TURNS_TO_TLS = 24  # of a foreign protocol, before it goes over to TLS
 
 
 class Conversation:
@@ -24,7 +25,7 @@ class Conversation:
     """
 
     __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "n_marks", "base",
-                 "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault")
+                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault")
 
     def __init__(self, row: list[int], result: list[int]):
         self.row = row
@@ -37,6 +38,7 @@ class Conversation:
         self.protocol: str | None = None
         self.tunnel = None
         self.tls_from: tuple[int, int] | None = None
+        self.turned_tls = False
         self.marks: list[tuple[numpy.ndarray, int, int]] = []
         self.n_marks = 0
         self.base = [0, 0]
@@ -258,7 +260,7 @@ class Conversation:
         self.waiting = None
         self.protocol = found if found in PARSERS else "other"
         if self.protocol == "other":
-            return []
+            return self._turned_tls(waiting, turns, data)
         self._begin(self.protocol, self._start_seen())
         for kind, side, piece, at in waiting:
             if kind == DATA:
@@ -266,6 +268,19 @@ class Conversation:
             else:
                 self._missing(kind, side ^ self.flip, piece[0], piece[1], at)
         return turns
+
+    def _turned_tls(self, waiting: list, turns: list[list[int]], data: bytes) -> list[list[int]]:
+        """A protocol that is none of ours may go over to TLS, as FTP does: then it is TLS from its ClientHello on, and the turns from there are to be fed."""
+        base = self.base
+        if waiting:  # it came in pieces
+            return []
+        for number, (kind, side, place, length, offset) in enumerate(turns[:MAX_TURNS_TO_TLS]):
+            if kind == DATA and side == self.flip and is_client_hello(data[place:place + min(length, LOOK)]):
+                self.protocol, self.tls_from = "tls", (base[side] + offset, 0)
+                self.turned_tls = True
+                self._begin("tls", True)
+                return turns[number:]
+        return []
 
     def _start_seen(self) -> bool:
         return bool(self.row[tables.STATE] & (tables.ISN_A | tables.ISN_B))

@@ -127,7 +127,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         session_id=session_id(row, conversation.first_sequence), capture=name, start_ns=row[tables.FIRST_NS], end_ns=row[tables.LAST_NS], frame=frame,
         last_frame=last_frame, client_ip=client_ip, client_port=client_port, server_ip=server_ip, server_port=server_port,
         role_source=conversation.role_source, facts=facts, tls=handshake, protocol=protocol, service=service, service_source=source,
-        tls_mode="starttls" if facts.tls_started or state & tables.TURNED_TLS else "implicit" if implicit else "none", completeness=completeness,
+        tls_mode="starttls" if facts.tls_started or conversation.turned_tls or state & tables.TURNED_TLS else "implicit" if implicit else "none", completeness=completeness,
         unseen_client=unseen[CLIENT], unseen_server=unseen[SERVER], start_seen=start_seen, packets_client=packets_c, packets_server=packets_s,
         bytes_client=bytes_c >> 24, bytes_server=bytes_s >> 24, gap_bytes_client=conversation.gap_bytes[CLIENT],
         gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=totals[R_TRUNCATED],

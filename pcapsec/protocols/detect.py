@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import re
 
-from . import imap_grammar, managesieve, nntp, pop3, smtp_grammar, tls, tunnel
+from . import dcerpc, http, imap_grammar, ldap, managesieve, nntp, pop3, smb, smtp_grammar, tls, tunnel
+from .dcerpc import DcerpcParser
+from .http import HttpParser
 from .imap import ImapParser
+from .ldap import LdapParser
 from .managesieve import ManageSieveParser
 from .nntp import NntpParser
 from .pop3 import Pop3Parser
+from .smb import SmbParser
 from .smtp import SmtpParser
 from .tls import TlsParser, record_header
 from .tunnel import TunnelParser
 
-_BINARY = {}  # temporary: filled below while modules are being written
-for _module, _class in (("dcerpc", "DcerpcParser"), ("http", "HttpParser"), ("ldap", "LdapParser"), ("smb", "SmbParser")):
-    try:
-        _BINARY[_module] = getattr(__import__(f"pcapsec.protocols.{_module}", fromlist=["x"]), _class), __import__(f"pcapsec.protocols.{_module}", fromlist=["x"])
-    except Exception as _error:
-        pass
-
 PARSERS: dict[str, type] = {
     "smtp": SmtpParser, "imap": ImapParser, "pop3": Pop3Parser, "nntp": NntpParser, "managesieve": ManageSieveParser, "tls": TlsParser, "tunnel": TunnelParser,
-    **{name: both[0] for name, both in _BINARY.items()}}
+    "dcerpc": DcerpcParser, "http": HttpParser, "ldap": LdapParser, "smb": SmbParser}
 
 MAX_GREETING_BYTES = 1024  # of one line; RFC 5321 §4.5.3.1.5 allows 512
 MAX_LOOK_BYTES = 4096  # of each side; what has not shown itself by then is something else
@@ -92,20 +89,22 @@ def _beginning(data: bytes) -> str | None:
     return "http" if 65 <= first <= 90 else None
 
 
+_SERVICES = {"dcerpc": dcerpc, "http": http, "ldap": ldap, "smb": smb}
+
+
 def _service(client: bytes, server: bytes, start_seen: bool) -> tuple[str | None, bool]:
     """(dcerpc, http, ldap or smb where the bytes say so, whether one of them wants more bytes)."""
     for data in (client, server):
         name = _beginning(data) if data else None
-        if name in _BINARY:
-            verdict = _BINARY[name][1].probe(client, server)
+        if name is not None:
+            verdict = _SERVICES[name].probe(client, server)
             if verdict:
                 return name, False
             if verdict is None:
                 return None, True
     if not start_seen:
-        for name, (_parser, module) in _BINARY.items():
-            late = getattr(module, "late", None)
-            if late is not None and late(client, server):
+        for name, module in _SERVICES.items():
+            if module.late(client, server):
                 return name, False
     return None, False
 
@@ -153,6 +152,13 @@ def _late(client: bytes, server: bytes, expected: str | None) -> str | None:
             if data and (pattern.match(data) or pattern.match(data.partition(b"\n")[2])):
                 return expected
     return None
+
+
+def is_client_hello(data: bytes) -> bool:
+    """Whether bytes begin with a TLS record that holds a ClientHello and, as far as lengths tell, nothing else (RFC 8446 §5.1, §4)."""
+    if len(data) < 44 or data[0] != 0x16 or data[1] != 3 or data[2] > 3 or data[5] != 1 or data[9] != 3 or data[10] > 3 or data[43] > 32:
+        return False
+    return int.from_bytes(data[6:9], "big") + 4 >= int.from_bytes(data[3:5], "big")
 
 
 def _late_tls(data: bytes) -> bool:

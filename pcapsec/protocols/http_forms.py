@@ -18,7 +18,6 @@ MAX_JSON_VALUES = 256
 MAX_JSON_DEPTH = 3  # {"user": {"password": …}}
 MAX_NAME_CHARACTERS = 512
 
-MAYBE = re.compile(rb"pass|pwd|secretkey|kennwort", re.IGNORECASE).search  # anything without one of these is no login
 _PASSWORD_ENDS = ("password", "passwd", "pwd", "pass", "passphrase", "secretkey", "passwort", "kennwort")
 _NO_PASSWORDS = ("bypass", "compass", "encompass", "hasspass", "forgotpassword", "resetpassword", "showpassword", "rememberpassword", "savepassword", "lostpassword")
 _USERS = frozenset((
@@ -28,6 +27,12 @@ _USER_ENDS = ("username", "userid", "login", "email", "user")
 _OTHER = re.compile(r"[^a-z0-9]+")
 _DISPOSITION = re.compile(rb'content-disposition[ \t]*+:[^\r\n]*?[; \t]name[ \t]*+=[ \t]*+(?:"([^"\r\n]*)"|([^\s;"]+))', re.IGNORECASE)
 _BOUNDARY = re.compile(rb'boundary[ \t]*+=[ \t]*+(?:"([^"\r\n]{1,200})"|([^\s;,"]{1,200}))', re.IGNORECASE)
+
+
+def _names_a_password(body: bytes | bytearray) -> bool:
+    """Whether anything in a body may be a password field's name; a search by one pattern takes seven times as long."""
+    lower = body.lower()
+    return b"pass" in lower or b"pwd" in lower or b"secretkey" in lower or b"kennwort" in lower
 
 
 def may_hold_login(content_type: bytes | None) -> str | None:
@@ -116,7 +121,7 @@ def form_login(body: bytes | bytearray, kind: str, content_type: bytes, complete
         body_at: that of the body.
         alone: a password field is enough, as the path says that this is a login.
     """
-    if MAYBE(body) is None:
+    if not _names_a_password(body):
         return None
     body = bytes(body)
     user = password = None

@@ -134,10 +134,16 @@ class Framing:
 
     def _run(self, side: Side, data: bytes | bytearray, at: int) -> None:
         """Read as far as the bytes allow; the rest is held. `data` may be `side.held` itself."""
-        held = data is side.held
+        held, number = data is side.held, side.number
         pos, n = 0, len(data)
         while pos < n:
-            used = _READ[side.mode](self, side, data, pos, at + pos)
+            mode = side.mode
+            if mode:
+                used = _READ[mode](self, side, data, pos, at + pos)
+            elif number:
+                used = self.server_head(side, data, pos, at + pos)
+            else:
+                used = self.client_head(side, data, pos, at + pos)
             if used <= 0:
                 if used:  # in another mode now
                     side.searched = 0
@@ -449,5 +455,4 @@ class Framing:
         return start
 
 
-_READ = (lambda self, side, data, pos, at: self.server_head(side, data, pos, at) if side.number else self.client_head(side, data, pos, at),
-         Framing._read_length, Framing._read_chunks, Framing._read_until_close, Framing._read_resume, Framing._read_peek, Framing._read_wait, Framing._read_opaque)
+_READ = (None, Framing._read_length, Framing._read_chunks, Framing._read_until_close, Framing._read_resume, Framing._read_peek, Framing._read_wait, Framing._read_opaque)  # by mode

@@ -43,10 +43,14 @@ class Logins:
 
     Args:
         facts: gets the logins.
+
+    Attributes:
+        bound: whom the connection belongs to since NTLM succeeded on it; later requests carry no login ([MS-NTHT] §1.3).
     """
 
     def __init__(self, facts: Facts):
         self._facts = facts
+        self.bound: str | None = None
         self._known: dict[tuple, Login] = {}
         self._exchanges: dict[bool, tuple[Exchange, HttpRequest]] = {}  # towards the server and the proxy: the one under way and the request that carried its last token
         self._full = False
@@ -100,15 +104,18 @@ class Logins:
 
     # --- outcomes
 
-    def settle(self, attempts: list[Attempt], row: HttpRequest, status: int | None, named: dict[bytes, bytes]) -> None:
-        """The final answer to a request, or None when none was seen."""
+    def settle(self, attempts: list[Attempt], row: HttpRequest, status: int | None, named: dict[bytes, bytes], accepted: bool = False) -> None:
+        """The final answer to a request, or None when none was seen; `accepted`: what came later shows what it was."""
         for attempt in attempts:
             proxy = attempt.proxy
             if attempt.exchange is not None:
-                self._settle_exchange(attempt, row, status, named)
+                if accepted:
+                    self._close(proxy, "success", None)
+                else:
+                    self._settle_exchange(attempt, status, named)
                 continue
             login = attempt.login
-            login.result, login.reason = _outcome(status, proxy)
+            login.result, login.reason = ("success", None) if accepted else _outcome(status, proxy)
             row.login = self.add(login, row, status, proxy)
 
     def settle_form(self, login: Login, row: HttpRequest, status: int | None, named: dict[bytes, bytes]) -> None:
@@ -116,7 +123,7 @@ class Logins:
         login.result, login.reason = _form_outcome(row, status, named)
         row.login = self.add(login, row, status, False)
 
-    def _settle_exchange(self, attempt: Attempt, row: HttpRequest, status: int | None, named: dict[bytes, bytes]) -> None:
+    def _settle_exchange(self, attempt: Attempt, status: int | None, named: dict[bytes, bytes]) -> None:
         proxy, exchange = attempt.proxy, attempt.exchange
         found = self._exchanges.get(proxy)
         if found is None or found[0] is not exchange:
@@ -137,7 +144,9 @@ class Logins:
             self._close(proxy, "unknown", status)
 
     def _close(self, proxy: bool, result: str, status: int | None) -> None:
-        exchange, row = self._exchanges.pop(proxy)
+        exchange, row = self._exchanges.pop(proxy, (None, None))
+        if exchange is None:
+            return
         login = exchange.login(result if exchange.has_login else "unknown", "forbidden" if status == 403 else None)
         if login is None:
             return
@@ -145,6 +154,8 @@ class Logins:
             login.reason = "wrong-credentials"
         if login.principal is not None:
             row.principal = login.principal
+            if login.mechanism == "NTLM" and login.result == "success" and not proxy:
+                self.bound = login.principal
         row.login = self.add(login, row, status, proxy)
 
     def add(self, login: Login, row: HttpRequest, status: int | None, proxy: bool) -> Login:

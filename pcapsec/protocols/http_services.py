@@ -79,11 +79,18 @@ def classify(method: bytes, path: bytes, query: bytes, named: dict[bytes, bytes]
     return service, sure
 
 
-def request_row(method: bytes, target: bytes, version: bytes, named: dict[bytes, bytes], at: int) -> HttpRequest:
-    """The row of a request, from its line and fields; logins and the answer are filled in later. Query and path parameters may hold secrets (;jsessionid=) and are left out."""
-    host, path, query = split_target(target)
-    lower = path.lower()
-    service, sure = classify(method, lower, query, named)
+def request_row(method: bytes, target: bytes, version: bytes, named: dict[bytes, bytes], at: int, parts: tuple[str | None, bytes, bytes], found: tuple[str, bool]) -> HttpRequest:
+    """The row of a request; logins and the answer are filled in later. Query and path parameters may hold secrets (;jsessionid=) and are left out.
+
+    Args:
+        method, target, version: of the request line.
+        named: its fields.
+        at: client stream offset.
+        parts: what `split_target` says.
+        found: what `classify` says.
+    """
+    host, path, query = parts
+    service, sure = found
     if method in (b"CONNECT", b"RPC_CONNECT"):
         host = host_of(target)
     row = HttpRequest(at=at, method=method.decode("latin-1"), host=host or host_of(named.get(b"host")), path=text(path.partition(b";")[0], MAX_PATH_CHARACTERS), version=text(version), service=service,
@@ -106,7 +113,8 @@ def row_of(head: bytes, at: int) -> HttpRequest:
     """The same from a head that `REQUEST_LINE` matches."""
     line = REQUEST_LINE(head)
     target, _, version = line[0].rstrip()[len(line[1]) + 1:].rpartition(b" HTTP/")
-    return request_row(line[1], target, version, fields(head, REQUEST_FIELDS), at)
+    named, parts = fields(head, REQUEST_FIELDS), split_target(target)
+    return request_row(line[1], target, version, named, at, parts, classify(line[1], parts[1].lower(), parts[2], named))
 
 
 def first_segment(target: bytes) -> bytes:

@@ -184,7 +184,7 @@ def read_bind(data: bytes, start: int, end: int) -> BindRequest:
 
 
 def read_result(data: bytes, start: int, end: int) -> Result:
-    """`resultCode ENUMERATED, matchedDN, diagnosticMessage, referral [3]`, `serverSaslCreds [7]` or `responseName [10], responseValue [11]` (RFC 4511 §4.1.9)."""
+    """`resultCode, matchedDN, diagnosticMessage, referral [3]`, then `serverSaslCreds [7]` or `responseName [10], responseValue [11]` (RFC 4511 §4.1.9)."""
     code, matched, diagnostic, credentials, name = None, b"", b"", None, None
     element = read_der(data, start, end)
     if element is not None and element[0] == 0x0A and 1 <= element[2] - element[1] <= 4:

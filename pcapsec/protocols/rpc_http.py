@@ -90,12 +90,14 @@ class ChannelReader:
     def feed(self, data: bytes, at: int) -> None:
         """Body bytes; `at` is the stream offset of the first. The frame of a chunked body may lie between two calls."""
         held = self._held
-        if held:
+        before, before_at = len(held), self._held_at  # what is held came from before_at on, the rest from at on
+        if before:
             held += data
             if not self._lost and len(held) >= HEADER_BYTES and len(held) < self._length(held, 0):
                 return
-            data, at = bytes(held), self._held_at
+            data = bytes(held)
             held.clear()
+            at -= before
         pos, n = 0, len(data)
         while n - pos >= HEADER_BYTES:
             if self._lost:
@@ -104,17 +106,18 @@ class ChannelReader:
                     break
                 continue
             size = self._length(data, pos)
+            place = before_at + pos if pos < before else at + pos
             if not size:
-                self._damaged(at + pos)
+                self._damaged(place)
                 pos += 1
                 continue
             if pos + size > n:
                 break
-            self._pdu(data[pos:pos + size], at + pos)
+            self._pdu(data[pos:pos + size], place)
             pos += size
         if pos < n:
             held += data[pos:]
-            self._held_at = at + pos
+            self._held_at = before_at + pos if pos < before else at + pos
 
     def gap(self, length: int, at: int) -> None:
         """Body bytes are missing."""

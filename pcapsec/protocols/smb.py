@@ -6,7 +6,7 @@ Resync after damage: the next place where a length is followed by one of the fou
 """
 from __future__ import annotations
 
-from ..records import CLIENT, Anomaly, Facts, Handover, SmbFacts
+from ..records import Anomaly, Facts, Handover, SmbFacts
 from . import smb_v1, smb_v2
 from .smb_pipes import MAX_ANOMALIES, Pipes, Setups
 

@@ -58,7 +58,6 @@ class Smb2:
         length = following or left
         if length < HEADER_BYTES or length > left:
             return 0
-        facts = self.facts
         if bool(flags & IS_RESPONSE) != (side != CLIENT):
             return length
         if side == CLIENT:

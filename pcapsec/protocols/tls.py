@@ -410,7 +410,9 @@ class TlsParser:
         kind = data[pos + head]
         end = pos + head + length
         if not self._hello_seen[side]:
-            if side == SERVER and kind == 0 and length == 3 and len(data) >= end:  # ERROR: code(2)
+            if side == SERVER and kind == 0 and length == 3:  # ERROR: code(2)
+                if len(data) < end:
+                    return 0
                 code = data[pos + head + 1] << 8 | data[pos + head + 2]
                 handshake.alert, handshake.alert_side, handshake.alert_at = f"server:{code} {SSLV2_ERRORS.get(code, 'unknown')}", SERVER, at
                 handshake.alert_fatal, handshake.established = True, False

@@ -109,6 +109,7 @@ def read_client_hello(handshake: TlsHandshake, data: bytes, pos: int, end: int, 
         return MALFORMED, b"", False
     legacy = data[pos] << 8 | data[pos + 1]
     pos += 34
+    handshake.client_random = data[pos - 32:pos]
     start = pos + 1
     pos = start + data[pos]
     if pos + 2 > end:

@@ -81,7 +81,7 @@ def _server(server_ip: str, name: str | None, rows: list[Row], width: int) -> li
     accounts = {row.account for row in rows if row.account is not None}
     head = Text("\n")
     head.append(f"{wire(name)} ({server_ip})" if name else server_ip, style="bold")
-    head.append("  " + n_of(len(accounts), "account"), style="dim")
+    head.append("  " + n_of(len(accounts), "account") if accounts else "  no account seen", style="dim")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("account", width=32 if width >= WIDE else 18, overflow="fold")
     table.add_column("road", width=13, no_wrap=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator
 
 from ..records import CLIENT, Facts, Login, RpcContext, RpcFacts, RpcSecurity, Session
-from .rule import LESS_SURE, NOT_APPLICABLE, Verdict, not_observable
+from .rule import LESS_SURE, NOT_APPLICABLE, PASS, Verdict, not_observable
 
 NONE, CONNECT, CALL, PACKET, INTEGRITY, PRIVACY = 1, 2, 3, 4, 5, 6  # [MS-RPCE] §2.2.1.1.8
 LEVEL_NAMES = {NONE: "none", CONNECT: "connect", CALL: "call", PACKET: "packet", INTEGRITY: "integrity", PRIVACY: "privacy"}
@@ -56,6 +56,23 @@ def nothing_to_judge(session: Session, facts: Facts) -> Verdict:
     if facts.smb is not None and facts.smb.encrypted:
         return not_observable("encrypted")
     return NOT_APPLICABLE
+
+
+def lost(session: Session, facts: Facts, side: int) -> str | None:
+    """Why bytes of a side may be missing that could matter. A connection whose bind was seen lacks nothing before it: a bind is the first thing said."""
+    reason = session.unseen_server if side else session.unseen_client
+    if reason == "midstream" and facts.rpc and all(association.bind_at is not None for association in facts.rpc):
+        return None
+    return reason
+
+
+def unless_lost(session: Session, facts: Facts, *sides: int) -> Verdict:
+    """PASS where nothing of the sides was lost, else the reason why nobody can tell."""
+    for side in sides:
+        reason = lost(session, facts, side)
+        if reason is not None:
+            return not_observable(reason)
+    return PASS
 
 
 def has_rpc_request(facts: Facts) -> bool:

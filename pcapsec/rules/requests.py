@@ -75,9 +75,18 @@ def variant_of(request: HttpRequest | None) -> str:
 
 
 def target(session: Session, request: HttpRequest | None) -> str:
-    """The server as titles name it."""
+    """The server as titles name it: host, address and port."""
     where = f"{session.server_ip} port {session.server_port}"
-    return f"{cut(request.host)} ({where})" if request is not None and request.host else where
+    return f"{cut(request.host)} ({where})" if request is not None and _has_name(session, request) else where
+
+
+def server(session: Session, request: HttpRequest) -> str:
+    """Host and address."""
+    return f"{cut(request.host)} ({session.server_ip})" if _has_name(session, request) else session.server_ip  # type: ignore[arg-type]
+
+
+def _has_name(session: Session, request: HttpRequest) -> bool:
+    return bool(request.host) and request.host.strip("[]") != session.server_ip  # type: ignore[union-attr]
 
 
 def cut(text: str, most: int = 80) -> str:

@@ -21,7 +21,7 @@ INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | OF
 LAYERED = frozenset(("dcerpc", "http", "ldap", "smb"))  # protocols whose story is told by `link_layered`
 _TIES = (
     "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603", "PS503", "PS516",
-    "PS505", "PS504", "PS507",
+    "PS505", "PS504", "PS507", "PS508",
 )  # the first is the root of an equally strong one behind it; others follow in order of their ids
 TRAFFIC = frozenset(("PS512", "PS502", "PS501"))
 LOGINS = frozenset(("PS106", "PS107", "PS108", "PS116", "PS117", "PS122", "PS123", "PS124", "PS601"))

@@ -7,8 +7,8 @@
 """
 from __future__ import annotations
 
-from ..records import Facts, HttpRequest, Login, RpcContext, RpcSecurity, Session
-from .exchange import PRIVACY, contexts, exchange_contexts, is_unknown
+from ..records import CLIENT, SERVER, Facts, HttpRequest, Login, RpcContext, RpcSecurity, Session
+from .exchange import PRIVACY, contexts, exchange_contexts, is_unknown, lost
 from .logins import is_anonymous_command
 from .requests import MAIL_SERVICES, is_page_around
 
@@ -66,7 +66,7 @@ def layered_verdict(session: Session, facts: Facts) -> str:
         return "exposed"
     if facts.http is not None and any(_is_content(request) for request in facts.http.requests):
         return "exposed"
-    if session.unseen_client is not None or session.unseen_server is not None:
+    if lost(session, facts, CLIENT) is not None or lost(session, facts, SERVER) is not None:
         return "unknown"
     if session.protocol == "ldap":
         return _ldap_verdict(facts)

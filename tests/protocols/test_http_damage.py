@@ -49,14 +49,12 @@ def test_head_beyond_the_limit(step):
     assert [row.path for row in parser.http.requests] == ["/owa/", "/owa/"]
 
 
-@pytest.mark.parametrize("prefix", [b"", b"GET ", b"GET /owa/ HTTP/1.1\r\nHost: ", b"\n" * 10, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 "])
+@pytest.mark.parametrize("prefix", [b"", b"GET ", b"GET /owa/ HTTP/1.1\r\nHost: ", b"\n" * 10, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 ", b"HTTP/1.1 401 No\r\nWWW-Authenticate: "])
 @pytest.mark.parametrize("filler", [b"a", b" ", b"\r", b"\n", b'"\\', b" HTTP/1.", b"\nHTTP/1.1", b"a:\r\n ", b"0", b",", b"\n\r", b"GET /"])
-@pytest.mark.parametrize("side", [CLIENT, SERVER])
-def test_many_small_pieces_cost_no_more_than_their_number(prefix, filler, side):
-    """200 KB in pieces of two bytes: quadratic reading of any buffer here would take minutes."""
-    data = prefix + filler * (200_000 // len(filler))
-    if side == SERVER:
-        data = b"HTTP/1.1 401 No\r\nWWW-Authenticate: " + data
+def test_many_small_pieces_cost_no_more_than_their_number(prefix, filler):
+    """120 KB in pieces of two bytes: quadratic reading of any buffer here would take minutes."""
+    data = prefix + filler * (120_000 // len(filler))
+    side = SERVER if prefix[:4] == b"HTTP" else CLIENT
     began = time.process_time()
     for start_seen in (True, False):
         parser = HttpParser(start_seen=start_seen)

@@ -165,6 +165,12 @@ def test_ntlm_towards_a_proxy_under_negotiate():
     assert (found.mechanism, found.principal, found.result, found.details["proxy"]) == ("NTLM", "anna", "success", True)
 
 
+def test_requests_behind_ntlm_belong_to_its_account():
+    found = facts(DANCE + answer(200) + get(path="/owa/") + answer(200)).http.requests[-1]
+    assert (found.path, found.principal, found.auth_scheme, found.login) == ("/owa/", "anna", None, None)
+    assert facts(DANCE + answer(401) + get(path="/owa/") + answer(200)).http.requests[-1].principal is None
+
+
 def test_ntlm_whose_challenge_was_lost():
     found = login(get("NTLM " + ntlm(1)) + "S! 200\n" + get("NTLM " + ntlm(3)) + answer(200))
     assert (found.principal, found.result, found.details["challenge_seen"]) == ("anna", "success", False)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.helpers import converse, dialogue
 
-PARSERS = {"smtp": "SmtpParser", "imap": "ImapParser", "pop3": "Pop3Parser", "nntp": "NntpParser", "managesieve": "ManageSieveParser"}
+PARSERS = {"smtp": "SmtpParser", "imap": "ImapParser", "pop3": "Pop3Parser", "nntp": "NntpParser", "managesieve": "ManageSieveParser",
+           "http": "HttpParser"}
 TOKEN = base64.b64encode(b"\0alice\0correct horse").decode()
 EHLO = "S: 220 mx ESMTP\nC: EHLO pc\nS: 250-mx\n"
 QUIT = "C: QUIT\nS: 221 bye\n"

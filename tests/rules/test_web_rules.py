@@ -132,6 +132,7 @@ def test_autodiscover_leak_without_a_name(court, session):
     assert court.verdict(web(session, probe(host=None), unseen_client="gap"), "PS604") == ("not_observable", "gap")
     assert court.verdict(https(session, sni=None), "PS604") == ("not_observable", "no_sni")
     assert court.verdict(https(session, sni=None, unseen_client="midstream"), "PS604") == ("not_observable", "midstream")
+    assert court.verdict(https(session, sni=None, service="imaps"), "PS604") == ("not_applicable", "")
     assert court.verdict(session("imap", unseen_client="gap"), "PS604") == ("not_applicable", "")
 
 
@@ -150,8 +151,16 @@ def test_activesync(court, session):
 
 @pytest.mark.parametrize("service, sure, confidence", [("mapi-http", True, "high"), ("ews", True, "high"), ("oab", True, "high"), ("rpc-proxy", True, "high"), ("caldav", False, "medium")])
 def test_programs_over_http(court, session, service, sure, confidence):
-    finding = court.finding(web(session, ask(service=service, service_sure=sure, status=None)), "PS605")
+    finding = court.finding(web(session, ask(service=service, service_sure=sure, host="203.0.113.5")), "PS605")
     assert (finding.severity, finding.confidence, finding.variant) == ("high", confidence, service)
+    assert finding.title.endswith(" over http:// at 203.0.113.5 port 80")
+    assert court.finding(web(session, ask(service=service, service_sure=sure, status=None)), "PS605").confidence == "medium"
+
+
+@pytest.mark.parametrize("fields, severity", [({}, "low"), ({"principal": "alice"}, "high"), ({"device_id": "Appl1"}, "high"), ({"auth_scheme": "NTLM"}, "high")])
+def test_programs_that_were_refused(court, session, fields, severity):
+    finding = court.finding(web(session, ask(service="activesync", status=401, **fields)), "PS605")
+    assert (finding.severity, finding.severity_reason) == (severity, "refused, and nothing was sent that names a user" if severity == "low" else "")
 
 
 def test_programs_near_misses(court, session):

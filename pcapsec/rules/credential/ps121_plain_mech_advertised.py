@@ -25,7 +25,7 @@ References
 from __future__ import annotations
 
 from ...records import SERVER, Facts, Finding, Session
-from ..requests import cut
+from ..requests import target
 from ..rule import MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, not_observable, unless_unseen
 from ..site import Site
 
@@ -66,9 +66,8 @@ def _http(session: Session, facts: Facts) -> Finding | Verdict:
     request = next((request for request in facts.http.requests if "BASIC" in request.auth_offered), None) if facts.http is not None else None
     if request is None:
         return unless_unseen(session, SERVER)
-    where = f"{session.server_ip} port {session.server_port}"
     evidence = {"mechanisms": ["BASIC"], "host": request.host, "path": request.path, "proxy": request.proxy}
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence,
-        title=f"{f'{cut(request.host)} ({where})' if request.host else where} invites passwords without TLS: BASIC",
+        title=f"{target(session, request)} invites passwords without TLS: BASIC",
         side=SERVER, at=request.status_at, evidence={name: value for name, value in evidence.items() if value is not None})

@@ -14,7 +14,9 @@ Evidence
     user: account, where the connection shows one.
 
 Not a finding when
-    - the cookies are those of load balancers, or the canary alone (X-OWA-CANARY): neither is a login.
+    - the cookies are those of load balancers, or the canary alone (X-OWA-CANARY): neither is a login;
+    - the server only takes a cookie away (sets it to nothing).
+    Whether a cookie that is set says Secure makes no difference here: it was readable on this way.
 
 References
     [MS-OXCMAPIHTTP] §3.1.5
@@ -23,7 +25,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, HttpRequest, Session
-from ..requests import MAIL_SERVICES, cut, nothing_seen, of_services
+from ..requests import MAIL_SERVICES, nothing_seen, of_services, target
 from ..rule import Rule, Verdict, unless_unseen
 from ..site import Site
 
@@ -61,9 +63,8 @@ def logins_among(cookies: tuple[str, ...]) -> list[str]:
 def _finding(session: Session, facts: Facts, request: HttpRequest, names: list[str], was_set: bool) -> Finding:
     user = request.principal or next((login.principal for login in facts.logins if login.principal), None)
     evidence = {"cookies": sorted(set(names)), "host": request.host, "path": request.path, "service": request.service, "set": was_set, "user": user}
-    where = f"{cut(request.host)} ({session.server_ip} port {session.server_port})" if request.host else f"{session.server_ip} port {session.server_port}"
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant="set" if was_set else "sent", principal=user,
-        title=f"The cookie of a mail login {'came from' if was_set else 'went to'} {where} readable",
+        title=f"The cookie of a mail login {'came from' if was_set else 'went to'} {target(session, request)} readable",
         side=SERVER if was_set and request.status_at is not None else CLIENT, at=request.status_at if was_set and request.status_at is not None else request.at,
         evidence={name: value for name, value in evidence.items() if value is not None})

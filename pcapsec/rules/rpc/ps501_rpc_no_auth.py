@@ -27,8 +27,8 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, RpcContext, Session
-from ..exchange import MAX_FINDINGS, NONE, calls, described, exchange_contexts, nothing_to_judge, start_of
-from ..rule import PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..exchange import MAX_FINDINGS, NONE, calls, described, exchange_contexts, lost, nothing_to_judge, start_of, unless_lost
+from ..rule import PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -49,13 +49,13 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
             continue
         if context.interface_source not in (None, "bind"):
             unsure = not_observable(session.unseen_client or "midstream")
-        elif session.unseen_client is not None:
-            unsure = not_observable(session.unseen_client)
+        elif lost(session, facts, CLIENT) is not None:
+            unsure = unless_lost(session, facts, CLIENT)
         elif context.accepted is None and not context.responses:
-            unsure = unless_unseen(session, SERVER) if unsure is PASS else unsure
+            unsure = unless_lost(session, facts, SERVER) if unsure is PASS else unsure
         elif len(findings) < MAX_FINDINGS:
             findings.append(_finding(session, context, kind))
-    return findings or (unsure if unsure is not PASS else unless_unseen(session, CLIENT))
+    return findings or (unsure if unsure is not PASS else unless_lost(session, facts, CLIENT))
 
 
 def _finding(session: Session, context: RpcContext, kind: str) -> Finding:

@@ -31,10 +31,10 @@ from __future__ import annotations
 
 from ...records import CLIENT, Facts, Finding, RpcContext, RpcFacts, Session
 from ..exchange import (
-    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, contexts, described, exchange_contexts, is_unknown, level_name, login_of, named, nothing_to_judge,
-    sureness, weakest_of,
+    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, contexts, described, exchange_contexts, is_unknown, level_name, login_of, named,
+    nothing_to_judge, sureness, unless_lost, weakest_of,
 )
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -59,7 +59,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
             findings.append(_finding(session, association, context, kind))
     if findings:
         return findings
-    answer = unless_unseen(session, CLIENT)
+    answer = unless_lost(session, facts, CLIENT)
     if answer is PASS and any(is_unknown(context) for _, context in contexts(facts)):
         return not_observable("midstream")
     if called or answer is not PASS:

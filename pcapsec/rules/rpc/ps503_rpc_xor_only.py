@@ -28,9 +28,10 @@ from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, RpcContext, Session
 from ..exchange import (
-    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, described, exchange_contexts, login_of, named, nothing_to_judge, sureness, weakest_of,
+    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, described, exchange_contexts, login_of, named, nothing_to_judge, sureness, unless_lost,
+    weakest_of,
 )
-from ..rule import LESS_SURE, NOT_APPLICABLE, RPC, Rule, Verdict, unless_unseen
+from ..rule import LESS_SURE, NOT_APPLICABLE, RPC, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
@@ -48,7 +49,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         answer = nothing_to_judge(session, facts)
         return answer if not exchange_contexts(facts) else NOT_APPLICABLE
     findings = [_finding(session, context) for context in found if context.obfuscation in WORDS and (context.auth_level or 0) < PRIVACY]
-    return findings[:MAX_FINDINGS] or unless_unseen(session, CLIENT, SERVER)
+    return findings[:MAX_FINDINGS] or unless_lost(session, facts, CLIENT, SERVER)
 
 
 def _finding(session: Session, context: RpcContext) -> Finding:

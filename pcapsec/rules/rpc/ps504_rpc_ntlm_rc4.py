@@ -19,7 +19,7 @@ Not a finding when
     - the key is shorter (PS505), or extended session security, SEAL or the 128-bit flag is missing (PS505, PS506);
     - the login is anonymous (PS508);
     - the login's last message is not in the capture: not_observable.
-    For interfaces that are not Exchange's it is info.
+    For interfaces that are not Exchange's it is info; where the server was not seen to go on with the login it is less sure.
 
 References
     [MS-NLMP] §2.2.2.5, §3.4.3, §3.4.5.3
@@ -27,8 +27,11 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, Facts, Finding, RpcContext, RpcSecurity, Session
-from ..exchange import MAX_FINDINGS, PRIVACY, columns, contexts, interface_names, level_of, named, nothing_to_judge, ntlm_evidence, securities, serves_mail, users
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..exchange import (
+    MAX_FINDINGS, PRIVACY, columns, contexts, interface_names, level_of, named, nothing_to_judge, ntlm_evidence, securities, serves_mail, unless_lost,
+    users,
+)
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -59,7 +62,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         return nothing_to_judge(session, facts)
     if not sealed and any(context.auth_level == PRIVACY and not context.securities for _, context in contexts(facts)):
         return not_observable(session.unseen_client or "midstream")  # sealed by something whose beginning was not seen
-    answer = unless_unseen(session, CLIENT)
+    answer = unless_lost(session, facts, CLIENT)
     return answer if answer is not PASS or any(context.requests for _, context in contexts(facts)) else NOT_APPLICABLE
 
 
@@ -68,7 +71,7 @@ def _finding(session: Session, security: RpcSecurity, under: list[RpcContext]) -
     names = interface_names(under)
     evidence = {"interfaces": names, "auth_level": PRIVACY, "auth_type": security.auth_type, "spnego": security.auth_type == 9, **ntlm_evidence(login)}
     return Finding(
-        rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence=RULE.confidence,
+        rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence="high" if security.established else "medium",
         variant="mail" if mail else "other",
         title=f"RPC{named(login)} to {session.server_ip} port {session.server_port} ({', '.join(names[:3])}) is sealed by NTLM's RC4",
         side=security.side, at=security.at, **columns(login, "NTLM"), evidence=evidence,

@@ -20,7 +20,7 @@ Not a finding when
       level 2, which uses no session key;
     - the login is anonymous (PS508);
     - the last message of the login is not in the capture: not_observable.
-    For interfaces that are not Exchange's it is info.
+    For interfaces that are not Exchange's it is info; where the server was not seen to go on with the login it is less sure.
 
 References
     [MS-NLMP] §2.2.2.5
@@ -33,9 +33,9 @@ from typing import Any
 from ...records import CLIENT, Facts, Finding, Session
 from ..exchange import (
     CALL, INTEGRITY, MAX_FINDINGS, PRIVACY, columns, interface_names, level_name, level_of, named, nothing_to_judge, ntlm_evidence, securities,
-    serves_mail, users,
+    serves_mail, unless_lost, users,
 )
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -71,7 +71,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         if login.details.get("av_flags") is not None:
             evidence["av_flags"] = f"0x{login.details['av_flags']:x}"
         findings.append(Finding(
-            rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence=RULE.confidence,
+            rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence="high" if security.established else "medium",
             variant=VARIANTS[missing[0]],
             title=f"NTLM{named(login)} to {session.server_ip} port {session.server_port} agreed on no {', '.join(missing)}",
             side=CLIENT, at=login.at if login.secret_at is None else login.secret_at, **columns(login, "NTLM"), evidence=evidence,
@@ -82,7 +82,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         return PASS
     if not facts.rpc:
         return nothing_to_judge(session, facts)
-    answer = unless_unseen(session, CLIENT)
+    answer = unless_lost(session, facts, CLIENT)
     return answer if answer is not PASS else NOT_APPLICABLE
 
 

@@ -22,8 +22,8 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, RpcContext, RpcFacts, Session
-from ..exchange import INTEGRITY, KINDS, MAX_FINDINGS, columns, described, level_name, login_of, nothing_to_judge
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..exchange import INTEGRITY, KINDS, MAX_FINDINGS, columns, described, level_name, login_of, nothing_to_judge, unless_lost
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -51,7 +51,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         return PASS
     if not facts.rpc:
         return nothing_to_judge(session, facts)
-    answer = unless_unseen(session, CLIENT)
+    answer = unless_lost(session, facts, CLIENT)
     return answer if answer is not PASS else NOT_APPLICABLE
 
 

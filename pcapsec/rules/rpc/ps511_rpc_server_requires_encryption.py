@@ -24,8 +24,8 @@ References
 from __future__ import annotations
 
 from ...records import SERVER, Facts, Finding, RpcContext, Session
-from ..exchange import MAILBOX, MAX_FINDINGS, PRIVACY, columns, described, exchange_contexts, login_of, named, nothing_to_judge, sureness
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, unless_unseen
+from ..exchange import MAILBOX, MAX_FINDINGS, PRIVACY, columns, described, exchange_contexts, login_of, named, nothing_to_judge, sureness, unless_lost
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
@@ -44,7 +44,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
     findings = [_finding(session, context) for context in mailbox if context.mapi is not None and context.mapi.not_encrypted_refused]
     if findings:
         return findings[:MAX_FINDINGS]
-    return PASS if all(context.auth_level == PRIVACY for context in mailbox) else unless_unseen(session, SERVER)
+    return PASS if all(context.auth_level == PRIVACY for context in mailbox) else unless_lost(session, facts, SERVER)
 
 
 def _finding(session: Session, context: RpcContext) -> Finding:

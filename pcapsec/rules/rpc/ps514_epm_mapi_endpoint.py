@@ -22,8 +22,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...records import SERVER, Facts, Finding, RpcEndpoint, Session
-from ..exchange import KINDS, MAX_SHOWN
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..exchange import KINDS, MAX_SHOWN, unless_lost
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -40,7 +40,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if not found:
         asked = any(context.interface_uuid == MAPPER for association in facts.rpc or () for context in association.contexts)
         if asked:
-            return unless_unseen(session, SERVER)
+            return unless_lost(session, facts, SERVER)
         return not_observable(session.unseen_server) if session.server_port == 135 and session.unseen_server is not None else NOT_APPLICABLE
     described = list({tuple(one.items()): one for one in map(_described, found)}.values())
     names = ", ".join(dict.fromkeys(one["interface"] for one in described))

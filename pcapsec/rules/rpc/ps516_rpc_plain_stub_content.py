@@ -27,8 +27,10 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, RpcContext, Session
-from ..exchange import MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, columns, described, exchange_contexts, login_of, named, nothing_to_judge, weakest_of
-from ..rule import RPC, Rule, Verdict, unless_unseen
+from ..exchange import (
+    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, columns, described, exchange_contexts, login_of, named, nothing_to_judge, unless_lost, weakest_of,
+)
+from ..rule import RPC, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
@@ -44,7 +46,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
     if not found:
         return nothing_to_judge(session, facts)
     findings = [_finding(session, context, kind) for _, context, kind in found if _shows_content(context)]
-    return findings[:MAX_FINDINGS] or unless_unseen(session, CLIENT, SERVER)
+    return findings[:MAX_FINDINGS] or unless_lost(session, facts, CLIENT, SERVER)
 
 
 def _shows_content(context: RpcContext) -> bool:

@@ -23,8 +23,8 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, Facts, Finding, RpcContext, Session
-from ..exchange import MAX_FINDINGS, PRIVACY, calls, columns, described, exchange_contexts, login_of, nothing_to_judge, start_of
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable, unless_unseen
+from ..exchange import MAX_FINDINGS, PRIVACY, calls, columns, described, exchange_contexts, login_of, nothing_to_judge, start_of, unless_lost
+from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -50,7 +50,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         return PASS
     if any(context.auth_level == PRIVACY for context in mailbox):
         return not_observable("encrypted")
-    answer = unless_unseen(session, CLIENT)
+    answer = unless_lost(session, facts, CLIENT)
     return NOT_APPLICABLE if answer is PASS else answer
 
 

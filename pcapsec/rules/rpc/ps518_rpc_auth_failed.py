@@ -26,8 +26,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...records import SERVER, Facts, Finding, RpcContext, RpcFacts, Session
-from ..exchange import KINDS, MAX_FINDINGS, columns, interface_names, nothing_to_judge
-from ..rule import PASS, RPC, Rule, Verdict, unless_unseen
+from ..exchange import KINDS, MAX_FINDINGS, columns, interface_names, nothing_to_judge, unless_lost
+from ..rule import PASS, RPC, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
@@ -47,7 +47,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         return findings
     if not facts.rpc:
         return nothing_to_judge(session, facts)
-    answer = unless_unseen(session, SERVER)
+    answer = unless_lost(session, facts, SERVER)
     return answer if answer is not PASS else PASS
 
 

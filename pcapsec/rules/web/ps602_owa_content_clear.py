@@ -24,7 +24,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
-from ..requests import SERVICE_NAMES, cut, distinct, is_page_around, nothing_seen, of_services
+from ..requests import SERVICE_NAMES, distinct, is_page_around, nothing_seen, of_services, server
 from ..rule import Rule, Verdict, unless_unseen
 from ..site import Site
 
@@ -53,10 +53,9 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     elif not sure and not logged_in:
         severity, reason = "low", "no login seen"
     first = (content or pages)[0]
-    where = f"{cut(first.host)} ({session.server_ip})" if first.host else session.server_ip
     return Finding(
         rule=RULE, severity=severity, severity_reason=reason, variant=first.service, confidence="high" if sure else "medium",
-        title=f"Pages of {SERVICE_NAMES[first.service]} crossed the network readable from {where} port {session.server_port}",
+        title=f"Pages of {SERVICE_NAMES[first.service]} crossed the network readable from {server(session, first)} port {session.server_port}",
         side=CLIENT, at=first.at,
         evidence={
             "host": first.host, "paths": distinct(request.path for request in content or pages), "statuses": sorted({request.status for request in requests if request.status}),

@@ -26,7 +26,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, Facts, Finding, HttpRequest, Session
-from ..requests import cut, nothing_seen, of_services, redirected, to_https
+from ..requests import nothing_seen, of_services, redirected, server, to_https
 from ..rule import Rule, Verdict
 from ..site import Site
 from ..suffixes import registrable
@@ -53,10 +53,9 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     for name in ("status", "location", "auth_scheme", "principal"):
         if getattr(request, name) is not None:
             evidence[name] = getattr(request, name)
-    where = f"{cut(request.host)} ({session.server_ip})" if request.host else session.server_ip
     return Finding(
         rule=RULE, severity=severity, severity_reason="" if severity == RULE.severity else reason, variant=variant, confidence=RULE.confidence,
-        title=f"Autodiscover was asked over http:// at {where}: {reason}", side=CLIENT, at=request.at, principal=request.principal,
+        title=f"Autodiscover was asked over http:// at {server(session, request)}: {reason}", side=CLIENT, at=request.at, principal=request.principal,
         mechanism=request.auth_scheme, auth_result=request.login.result if request.login is not None else None, evidence=evidence)
 
 

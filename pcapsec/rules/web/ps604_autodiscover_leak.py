@@ -44,9 +44,11 @@ LABEL = "autodiscover."
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     http, tls = facts.http, session.tls
     if http is None:
-        name = tls.sni if tls is not None else None
+        if tls is None or session.service not in (None, "https"):
+            return NOT_APPLICABLE
+        name = tls.sni
         if name is None:
-            return NOT_APPLICABLE if tls is None or tls.client_hello_at is None and session.unseen_client is None else not_observable(session.unseen_client or "no_sni")
+            return not_observable(session.unseen_client or "no_sni")
         kind = leak(name.lower().rstrip("."), site) if name.lower().startswith(LABEL) else None
         if kind is None:
             return PASS

@@ -17,7 +17,8 @@ Evidence
 
 Not a finding when
     - they were answered with a redirect, or that nothing is there (404, 410).
-    Directories that other programs use too (/dav, /rpc) make it medium confidence.
+    Directories that other programs use too (/dav, /rpc) make it medium confidence, and so do answers that were not seen. Where the server refused all of them
+    and none named a user or a device, as a scanner's do, it is low.
 
 References
     [MS-ASHTTP] §2.2.1
@@ -26,7 +27,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
-from ..requests import REDIRECTS, SERVICE_NAMES, cut, distinct, nothing_seen, of_services
+from ..requests import REDIRECTS, SERVICE_NAMES, distinct, nothing_seen, of_services, server
 from ..rule import Rule, Verdict, unless_unseen
 from ..site import Site
 
@@ -56,8 +57,10 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         "device_id": next((request.device_id for request in used if request.device_id), None),
         "auth_scheme": next((request.auth_scheme for request in used if request.auth_scheme), None),
     }
-    where = f"{cut(first.host)} ({session.server_ip})" if first.host else session.server_ip
+    told = bool(user) or any(request.auth_scheme or request.device_id for request in used)
+    refused = not told and all(request.status is not None and request.status >= 400 for request in used)
     return Finding(
-        rule=RULE, severity=RULE.severity, confidence="high" if first.service_sure else "medium", variant=first.service,
-        title=f"A program used {SERVICE_NAMES[first.service]} over http:// at {where} port {session.server_port}",
+        rule=RULE, severity="low" if refused else RULE.severity, severity_reason="refused, and nothing was sent that names a user" if refused else "",
+        confidence="high" if first.service_sure and evidence["statuses"] else "medium", variant=first.service,
+        title=f"A program used {SERVICE_NAMES[first.service]} over http:// at {server(session, first)} port {session.server_port}",
         side=CLIENT, at=first.at, principal=user, evidence={name: value for name, value in evidence.items() if value is not None})

@@ -88,10 +88,21 @@ def test_answers_without_requests_tell_no_level(rpc, court):
     assert court.verdict(judged, "PS502") == ("not_observable", "one_sided")
 
 
-@pytest.mark.parametrize("reason", ["gap", "one_sided", "midstream", "snaplen"])
+@pytest.mark.parametrize("reason", ["gap", "one_sided", "snaplen"])
 def test_lost_requests_may_have_been_weaker(rpc, court, reason):
     assert court.verdict(rpc(context("emsmdb", {6: 4}, security(kerberos(), 6)), unseen_client=reason), "PS502") == ("not_observable", reason)
     assert court.verdict(rpc(context("emsmdb", {6: 4}, security(kerberos(), 6)), unseen_server=reason), "PS502") == ("pass", "")
+
+
+def test_nothing_comes_before_a_bind(rpc, court):
+    """A capture that begins with the bind, but behind the handshake of TCP, lacks nothing; one that begins with an alter_context does."""
+    late = {"unseen_client": "midstream", "unseen_server": "midstream"}
+    sealed, plain = (context("emsmdb", {6: 4}, security(kerberos(), 6)) for _ in range(2)), (context("emsmdb", {1: 4}) for _ in range(2))
+    for bind_at, verdict in ((0, "pass"), (None, "not_observable")):
+        judged = rpc(next(sealed), association={"bind_at": bind_at}, **late)
+        assert court.verdict(judged, "PS502")[0] == verdict
+        assert judged.verdict == ("protected" if bind_at == 0 else "unknown")
+        assert court.verdict(rpc(next(plain), association={"bind_at": bind_at}, **late), "PS501")[0] == ("fail" if bind_at == 0 else "not_observable")
 
 
 def test_a_loss_hides_no_weak_call(rpc, court):

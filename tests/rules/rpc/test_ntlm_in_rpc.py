@@ -98,6 +98,11 @@ def test_a_refused_login_seals_nothing(rpc, court):
     assert court.verdict(rpc(at_6(ntlm(), established=False)), "PS504") == ("pass", "")
 
 
+def test_not_seen_to_go_on(rpc, court):
+    judged = rpc(at_6(ntlm(STRONG & ~KEY_EXCH), established=None))
+    assert [court.finding(judged, "PS504").confidence] + [finding.confidence for finding in judged.findings if finding.rule.id == "PS506"] == ["medium", "medium"]
+
+
 def test_sealing_lost(rpc, court):
     assert court.verdict(rpc(at_6(kerberos()), unseen_client="gap"), "PS504") == ("not_observable", "gap")
     assert court.finding(rpc(at_6(ntlm()), unseen_client="gap", unseen_server="gap"), "PS504").severity == "medium"
@@ -236,7 +241,16 @@ def test_anonymous_smb(session, court):
     judged = session("smb", logins=[ntlm(ANONYMOUS, protocol="smb", version="anonymous")])
     finding = court.finding(judged, "PS508")
     assert (finding.variant, "interfaces" in finding.evidence) == ("smb", False)
+    assert (finding.severity, finding.severity_reason) == ("info", "not an interface of Exchange")
     assert [finding.rule.id for finding in judged.findings] == ["PS508"]
+    mail = association(context("nspi", {1: 2}, transport="smb"))
+    judged = session("smb", **facts_of(mail, logins=[ntlm(ANONYMOUS, protocol="smb", version="anonymous")]))
+    assert court.finding(judged, "PS508").severity == "low"
+
+
+def test_anonymous_elsewhere(rpc, court):
+    finding = court.finding(rpc(at_6(ntlm(ANONYMOUS, version="anonymous"), "svcctl")), "PS508")
+    assert (finding.severity, finding.severity_reason) == ("info", "not an interface of Exchange")
 
 
 @pytest.mark.parametrize("login", [

@@ -52,7 +52,7 @@ def test_a_refused_context_counts_for_nothing(rpc, court):
     assert court.try_session(rpc(context("emsmdb", {6: 9}, AES), context("nspi", {}, accepted=False))).verdict == "protected"
 
 
-@pytest.mark.parametrize("fields", [{"unseen_client": "gap"}, {"unseen_server": "midstream"}])
+@pytest.mark.parametrize("fields", [{"unseen_client": "gap"}, {"unseen_server": "one_sided"}])
 def test_losses(rpc, session, court, fields):
     assert court.try_session(rpc(context("emsmdb", {6: 9}, AES), **fields)).verdict == "unknown"
     assert court.try_session(rpc(context("emsmdb", {2: 9}, AES), **fields)).verdict == "exposed"
