@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO, *, reveal_secrets: bool = False, policy: Any = None, jobs: int = 1,
             host: str | None = None, port: int | None = None, since: str | int | None = None, until: str | int | None = None, join: bool = False,
-            assessments: str = "short", fingerprint_key: bytes | None = None) -> "Result":
+            assessments: str = "short", fingerprint_key: bytes | None = None, keylog: str | os.PathLike | Iterable[str | os.PathLike] | None = None,
+            ca: str | os.PathLike | None = None) -> "Result":
     """Analyse captures and return all tables.
 
     Args:
@@ -26,6 +27,10 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
         since, until: only packets from this time on, and before that time; ISO 8601 (UTC unless it says otherwise) or ns since 1970.
         join: several inputs whose times overlap are one capture.
         assessments: "full" for all four verdicts of every rule on every conversation.
+        keylog: key log, or several, as programs write them where SSLKEYLOGFILE is set: what TLS hides is read with it, by tshark. Keys inside a capture
+            are used anyway.
+        ca: PEM or DER file of the roots that you trust: servers' certificates are verified against them, as of the packet's time
+            (columns trusted and trust_error of `result.tls`).
         fingerprint_key: makes `secret_fp` comparable between runs; a random key of this run when None.
 
     Returns:
@@ -33,7 +38,7 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
 
     Raises:
         CaptureError: nothing could be read.
-        PcapsecError: an argument, or the policy, is not well formed.
+        PcapsecError: an argument, the policy, a key log or `ca` is not well formed, or there is a key log and no tshark.
     """
     from . import pipeline
     from .rules import Policy, all_rules
@@ -53,10 +58,16 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
             raise ValueError("no capture was named")
     if isinstance(policy, (str, os.PathLike)):
         policy = Policy.load(os.fspath(policy))
+    keys = None
+    if keylog is not None:
+        keys = pipeline.KeyLog()
+        for path in [keylog] if isinstance(keylog, (str, os.PathLike)) else keylog:
+            keys.read(os.fspath(path))
+    trust = pipeline.TrustStore.load(os.fspath(ca)) if ca is not None else None
     fingerprints = Fingerprints(fingerprint_key)
     filters = pipeline.Filters(host=host, port=port, since_ns=parse_time(since), until_ns=parse_time(until))
     outcome = pipeline.run(inputs, make_sink=lambda worker: FrameSink(reveal=reveal_secrets, fingerprints=fingerprints), policy=policy, filters=filters, jobs=jobs,
-                           join=join, full_assessments=assessments == "full")
+                           join=join, full_assessments=assessments == "full", keys=keys, trust=trust)
     if outcome.errors and not any(capture.packets for capture in outcome.captures):
         raise outcome.errors[0]
     result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets)

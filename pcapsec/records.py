@@ -49,6 +49,50 @@ class Login:
 
 
 @dataclass(slots=True, kw_only=True)
+class Hop:
+    """One Received field: a step on a message's way, as the server that took it wrote it down. Nothing proves what servers before one's own wrote."""
+
+    hop: int  # 1 is the first step, the lowest field
+    from_host: str | None = None  # who handed it over, lower case: what it called itself, else its address
+    from_ip: str | None = None  # its address where the field has one
+    by_host: str | None = None  # who took it, lower case
+    with_protocol: str | None = None  # keyword of RFC 3848 in upper case, else what the field says: "Microsoft SMTP Server", "mapi"
+    tls_version: str | None = None  # TLSv1.2; None: not told
+    tls_cipher: str | None = None  # as written
+    protected: bool | None = None  # it names TLS; None: it does not say, or it is no step over a network
+    local: bool = False  # within one host, or within a mail system
+    time_ns: int | None = None  # date of the field, UTC
+
+
+@dataclass(slots=True, kw_only=True)
+class Sealing:
+    """The cryptography of a message itself, S/MIME (RFC 8551) or OpenPGP (RFC 9580), as far as it shows from outside."""
+
+    system: str  # smime, pgp
+    form: str  # enveloped-data, authEnveloped-data, signed-data, compressed-data, certs-only, encrypted-data, multipart-signed, multipart-encrypted, inline, pkcs7-mime
+    encrypted: bool | None = False  # None: the bytes that tell were not seen
+    signed: bool = False
+    partial: bool = False  # only a part of the message, beside parts that are readable
+    smime_type: str | None = None  # parameter of Content-Type, lower case
+    content_oid: str | None = None  # of the CMS structure
+    encryption: str | None = None  # AES-256-CBC, 3DES-CBC, RC2-CBC; OpenPGP hides it but for the newer packets
+    encryption_oid: str | None = None
+    key_bits: int | None = None  # of the content encryption
+    authenticated: bool | None = None  # altered ciphertext is noticed: AEAD, or OpenPGP's MDC; None: not seen
+    packet: str | None = None  # OpenPGP: SED (no integrity), SEIPDv1, SEIPDv2, OCB
+    key_transports: tuple[str, ...] = ()  # RSA, RSA-OAEP, ECDH, KEK, password
+    recipient_key_bits: int | None = None  # smallest RSA key of a recipient
+    n_recipients: int | None = None  # None: not all seen
+    key_ids: tuple[str, ...] = ()  # OpenPGP keys it is encrypted to, at most 50; all zeros hide one
+    digests: tuple[str, ...] = ()  # SHA-256, SHA-1, MD5: of the signature
+    signatures: tuple[str, ...] = ()  # RSA, RSA-PSS, ECDSA, Ed25519
+    micalg: str | None = None  # parameter of multipart/signed, lower case
+    header_protection: str | None = None  # parameter hp or protected-headers of the signed part: cipher, clear, v1
+    cut: bool = False  # not all of it was kept or captured
+    malformed: bool = False  # it says that it is CMS or OpenPGP, and is not
+
+
+@dataclass(slots=True, kw_only=True)
 class Message:
     """One mail message or article, or the SMTP transaction around it, seen in clear."""
 
@@ -73,6 +117,14 @@ class Message:
     mailer: str | None = None  # X-Mailer or User-Agent
     n_hops: int = 0  # Received headers
     n_clear_hops: int | None = None  # those that name a protocol without TLS; None when hops do not say
+    hops: list[Hop] = field(default_factory=list)  # the newest first, as they stand; at most 50
+    lacks: str | None = None  # what was not seen of it: "headers" (not all of them), "no-headers" (none were sent), "body"; a body may still be cut
+    sealing: Sealing | None = None  # None: no sign of S/MIME or OpenPGP
+    tnef: bool = False  # Outlook's own format, winmail.dat
+    part_types: tuple[str, ...] = ()  # media types of the parts of multipart/mixed, signed, encrypted, as far as they were kept
+    subject_hidden: bool = False  # the Subject is empty or a placeholder, only told of encrypted messages
+    bulk: bool = False  # List-Id, or Precedence bulk, list or junk
+    labels: tuple[str, ...] = ()  # confidentiality that headers claim: "sensitivity: private", names of Microsoft labels
     tls_required_no: bool = False  # header "TLS-Required: No" (RFC 8689 §5)
     requiretls: bool = False  # MAIL FROM carried REQUIRETLS
     has_content: bool = True  # False: a transaction (MAIL, RCPT) whose content was never sent
@@ -223,6 +275,8 @@ class HttpFacts:
     n_responses: int = 0
     http2: bool = False  # h2c preface
     upgraded: str | None = None
+    mapi: "MapiFacts | None" = None  # what bodies of MAPI over HTTP show
+    obfuscation: str | None = None  # of their payloads: none, xor, compressed, both; None: none read
 
 
 @dataclass(slots=True, kw_only=True)
@@ -363,6 +417,7 @@ class TlsHandshake:
     certificates: tuple[Certificate, ...] = ()  # the server's as sent, at most 16
     chain_length: int | None = None  # certificates sent; None: no Certificate message read
     certificate_at: int | None = None  # server offset of the Certificate message
+    dns_name: str | None = None  # name that DNS in the capture gave to the server's address; only looked up where there is no `sni`
     name_matches: bool | None = None  # the first certificate names `sni`; None: one of both was not seen
     name_matched_by: str | None = None  # san, cn
     trusted: bool | None = None  # the chain leads to a given root; None: none were given
@@ -472,7 +527,9 @@ class Session:
     inner: Facts | None = None  # what they say: protected, so never judged as if it had passed in clear; offsets count from INNER on. None: not decrypted, or nothing known spoken inside
     protocol: str = "unknown"  # facts.protocol, or "tls" for implicit TLS
     service: str | None = None
-    service_source: str | None = None  # content, port, sni, alpn, tunnel
+    service_source: str | None = None  # content, port, sni, alpn, certificate, epm, tunnel
+    service_confidence: str | None = None  # high: the bytes say it, or the name of a large provider's host; medium: a port, or a name that people chose
+    provider: str | None = None  # the large mail provider whose host it is, by the name asked for or in the certificate; None: nobody's that is known
     tls_mode: str = "none"  # none, starttls, implicit
     completeness: str = "full"  # full, one_sided, midstream, gapped, truncated, evicted
     unseen_client: str | None = None  # why not all clear client bytes were seen: one_sided, midstream, gap, snaplen, evicted, unparsed; None: all seen
@@ -505,6 +562,37 @@ class Session:
     not_observable: list[tuple[str, str]] = field(default_factory=list)  # (rule_id, reason)
     assessments: list[tuple[str, str, str]] | None = None  # (rule_id, verdict, reason) of every rule, only when asked for
     locate: Callable[[int, int], tuple[str, int, int]] | None = None  # (side, stream offset) -> (capture, frame, ts_ns)
+
+
+class RegularSession(Session):
+    """A conversation that says what another one said, between other endpoints, at another time. What is not set here is the other's.
+
+    Only for TLS that went the usual way (kernels/handshakes.py): such conversations are many, and equal in nearly everything.
+
+    Args:
+        like: the other one; never changed once it was judged.
+        hello_frame, hello_ns: where the ClientHello stands, frame within `capture`.
+        alike: what the judge said of all that are like it.
+        places: (side, stream offset) -> (capture, frame, ts_ns), which is only made a `locate` of when somebody asks: called with `marks`, side and offset.
+    """
+
+    __slots__ = ("like", "hello_frame", "hello_ns", "places", "marks", "alike")
+
+    def __init__(self, like: Session, session_id: str, capture: str, start_ns: int, end_ns: int, frame: int, last_frame: int, client_ip: str, client_port: int, server_ip: str,
+                 packets_client: int, packets_server: int, bytes_client: int, bytes_server: int, hello_frame: int, hello_ns: int, places: Callable, marks: tuple, alike: Any):
+        self.like, self.session_id, self.capture, self.start_ns, self.end_ns, self.frame, self.last_frame = like, session_id, capture, start_ns, end_ns, frame, last_frame
+        self.client_ip, self.client_port, self.server_ip, self.server_port = client_ip, client_port, server_ip, like.server_port
+        self.packets_client, self.packets_server, self.bytes_client, self.bytes_server = packets_client, packets_server, bytes_client, bytes_server
+        self.hello_frame, self.hello_ns, self.places, self.marks, self.alike = hello_frame, hello_ns, places, marks, alike
+        self.facts, self.tls, self.tls_mode, self.protocol, self.service = like.facts, like.tls, like.tls_mode, like.protocol, like.service  # asked for most
+
+    def __getattr__(self, name: str) -> Any:  # a slot that was not set
+        if name == "locate":
+            return self._place
+        return getattr(self.like, name)
+
+    def _place(self, side: int, at: int) -> tuple[str, int, int]:
+        return self.places(*self.marks, side, at)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -551,6 +639,7 @@ class Capture:
     evicted_flows: int = 0
     internal_errors: int = 0
     sessions: int = 0
+    decrypted_sessions: int = 0  # of those, the ones that were read with keys
     complete: bool = True  # False: cut off or damaged
     notes: list[str] = field(default_factory=list)
     superframes: int = 0  # IP length above 1500 on Ethernet

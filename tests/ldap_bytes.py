@@ -1,7 +1,7 @@
 """LDAP messages built field by field (RFC 4511 §4)."""
 from __future__ import annotations
 
-from security_tokens import der
+from tests.security_tokens import der
 
 STARTTLS = b"1.3.6.1.4.1.1466.20037"
 

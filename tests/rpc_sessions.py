@@ -60,7 +60,7 @@ def context(kind: str | None = "emsmdb", levels: dict[int, int] | None = None, *
 def association(*contexts: RpcContext, **fields) -> RpcFacts:
     """One connection, with the securities of its contexts."""
     securities = list({id(one): one for row in contexts for one in row.securities}.values())
-    return RpcFacts(**{"contexts": list(contexts), "securities": securities, "header_signing": True, "bind_at": 80, "n_pdus": 10, **fields})
+    return RpcFacts(**{"contexts": list(contexts), "securities": securities, "header_signing": True, "bind_at": 70, "n_pdus": 10, **fields})
 
 
 def mapi(**fields) -> MapiFacts:

@@ -27,6 +27,7 @@ class Sample:
     findings: tuple[str, ...]
     rpc: tuple[str, ...]
     http: tuple[str, ...]
+    tls: tuple[str, ...]
     secrets: tuple[str, ...]
 
     @property
@@ -41,7 +42,7 @@ class Sample:
 def read() -> list[Sample]:
     with (FOLDER / "samples.csv").open(newline="", encoding="utf-8") as file:
         return [Sample(files=tuple(row["file"].split()), about=row["about"], software=row["software"],
-                       **{name: tuple(json.loads(row[name])) for name in ("sessions", "logins", "messages", "findings", "rpc", "http", "secrets")}) for row in csv.DictReader(file)]
+                       **{name: tuple(json.loads(row[name])) for name in ("sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets")}) for row in csv.DictReader(file)]
 
 
 SAMPLES = read()
@@ -63,3 +64,26 @@ def words(*values: object) -> str:
 
 def rows(frame: pandas.DataFrame, *columns: str) -> list[str]:
     return [words(*row) for row in frame[list(columns)].itertuples(index=False, name=None)]
+
+
+TLS_FACTS = {  # name in samples.csv -> column of table `tls`
+    "group": "group", "dh_bits": "dh_bits", "signature": "signature_scheme", "compression": "compression", "ems": "extended_master_secret", "etm": "encrypt_then_mac",
+    "secure_renegotiation": "secure_renegotiation", "sentinel": "downgrade_sentinel", "retry": "hello_retry", "early_data": "early_data", "sni": "sni", "alpn": "alpn",
+    "resumed": "resumption", "established": "established", "alerts": "alerts", "subject": "subject", "key": "key_type", "bits": "key_bits", "signed": "signature_algorithm",
+    "chain": "chain_length", "name_matches": "name_matches", "client_certificate": "client_certificate", "client_subject": "client_subject",
+}
+USUAL = {"compression": "null", "retry": "no", "early_data": "no"}  # left out
+
+
+def handshakes(frame: pandas.DataFrame) -> list[str]:
+    """Rows of table `tls` as samples.csv writes them: version, suite, then `name=value` of what is known and not usual."""
+    found = []
+    for _, row in frame.iterrows():
+        facts = [words(row["version"], row["cipher_suite"])]
+        for name, column in TLS_FACTS.items():
+            value = words(row[column])
+            value = {"True": "yes", "False": "no"}.get(value, value)
+            if value not in ("-", USUAL.get(name)):
+                facts.append(f"{name}={value}".replace(" ", "_"))
+        found.append(" ".join(facts))
+    return found

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import warnings
 
-FEATURES = ("readable", "sessions", "starttls", "credentials", "secrets", "messages", "false-alarms")
+FEATURES = (
+    "readable", "sessions", "starttls", "credentials", "secrets", "messages", "tls", "certificates", "rpc", "ntlm", "http-logins", "false-alarms",
+)
 ROOT = pathlib.Path(__file__).parent.parent
 DISPUTED = ROOT / "tests" / "disputed.csv"
 N_CAPTURES = 658  # of the corpus that the project is measured with

@@ -22,11 +22,9 @@ LONGER_THAN_500 = {  # path: why it is not a folder of several
 }
 IMPORT_NAMES = {"pyyaml": "yaml"}  # distribution name, lower case, where it is not the module's
 NOT_IMPORTED_BY_THE_PACKAGE = {  # dependency: reason; each must then be imported by a test
-    "pyshark": "what users asked for; tests compare sessions with Wireshark's, decryption with key logs will use it",
     "scapy": "what users asked for; tests take it as a second opinion on frames, live capture will use it",
     "pytest": "runs the tests",
     "hypothesis": "thinks of inputs for tests",
-    "cryptography": "what users asked for; a test reads the certificates of samples with it, the TLS rules will",
 }
 
 

@@ -216,6 +216,12 @@ TOKENS = (
     b"340 x\r\n", b"ARTICLE 1\r\n", b"220 1 <a@b> article\r\n", b"CAPABILITIES\r\n", b"101 x\r\nSTARTTLS\r\n.\r\n", b"AUTHENTICATE \"PLAIN\" \"AGEAYg==\"\r\n", b"AUTHENTICATE \"PLAIN\" {8+}\r\nAGEAYg==\r\n", b"\"IMPLEMENTATION\" \"x\"\r\n",
     b"\"SASL\" \"PLAIN\"\r\n", b"OK (SASL \"cnNwYXV0aD0=\")\r\n", b"NO \"x\"\r\n", b"OK\r\n", b"BYE (REFERRAL \"sieve://x\")\r\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", b"\x16\x03\x03\x40\x00", b"\x15\x03\x03\x00\x02\x02\x28",
     b"\x14\x03\x03\x00\x01\x01", b"\x17\x03\x03\x00\x10" + bytes(16), b"\x80\x2e\x01\x03\x01", b"\x17\x03\x03\xff\xff", b"CONNECT mx:25 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 407 x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    b"GET /owa/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YTpi\r\n\r\n", b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"FFFFFFFFFFFFFFFFF\r\n", b"0\r\n\r\n", b"-1\r\n", b"1;" + b"x" * 9000 + b"\r\n",
+    b"Content-Length: -1\r\n", b"Content-Length: 5, 6\r\n", b"Transfer-Encoding: chunked, gzip\r\n", b"Authorization: Digest " + b'a="b",' * 900 + b"\r\n", b"Authorization: NTLM TlRMTVNTUAADAAAA\r\n", b"WWW-Authenticate: Negotiate\r\n",
+    b"HTTP/1.1 401 x\r\nWWW-Authenticate: NTLM TlRMTVNTUAACAAAA\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"RPC_IN_DATA /rpc/rpcproxy.dll?a:6001 HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"Cookie: " + b"a=b; " * 2000 + b"\r\n", b"\x05\x00\x0b\x03\x10\0\0\0\xff\xff\0\0\1\0\0\0", b"\x05\x00\x00\x03\x10\0\0\0\x18\0\0\0\2\0\0\0" + bytes(8), b"\x05\x00\x03\x03\x10\0\0\0\x20\0\0\0\2\0\0\0" + bytes(16),
+    b"ncacn_http/1.0", b"\x30\x84\xff\xff\xff\xff\2\1\1\x60", b"\x30\x0c\2\1\1\x60\7\2\1\3\4\0\x80\0", b"\0\0\0\x40\xfeSMB\x40\0" + bytes(58), b"\0\xff\xff\xff\xffSMB\x73" + bytes(40), b"\x60\x82\xff\xff\6\6\x2b\6\1\5\5\2\xa0\x84",
+    b"\x16\3\3\0\4\x0b\xff\xff\xff", b"\x16\3\3\0\0" * 300, b"\x18\3\3\0\3\1\xff\xff",
     b"\x05\x01\x00", b"\x05\x00", b"\x05\x01\x00\x03\x02mx\x00\x19", b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x19", b"\x04\x01\x00\x19\x00\x00\x00\x01u\x00mx\x00", b"\x00\x5a\x00\x19\x7f\x00\x00\x01", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 25\r\n",
     b"PROXY UNKNOWN\r\n", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x01\x02\x03\x04\x05\x06\x07\x08\x00\x01\x00\x19", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff", b"NTLMSSP\0\x03\0\0\0" + b"\xff" * 60,
     b"Received: from a by b with ESMTPS; Thu, 1 Jan 1970 00:00:00 +9999\r\n", b"Received: " * 200 + b"\r\n", b"Content-Type: multipart/mixed; boundary=\"\"\r\n", b"Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\r\n",
@@ -283,7 +289,30 @@ def _stretch(text: bytearray, chance: random.Random) -> None:
     text[at:at] = bytes((text[at],)) * chance.choice((10, 600, 3000, 70_000))
 
 
+def _head(text: bytearray, chance: random.Random) -> None:
+    """The first bytes, where types, flags and lengths of most messages stand."""
+    for _ in range(chance.choice((1, 1, 2))):
+        at = chance.randrange(min(len(text), 90))
+        text[at] = chance.choice((0, 1, 2, 0x7F, 0x80, 0x84, 0xFF, text[at] ^ 1 << chance.randrange(8), (text[at] + 1) & 0xFF, chance.randrange(256)))
+
+
 _TEXT_WAYS = ((_flip_bits, 6), (_special, 14), (_overwrite, 3), (_delete, 8), (_double, 5), (_token, 22), (_number, 12), (_packed, 18), (_word, 4), (_inside, 8), (_stretch, 2))
+
+
+_BINARY_WAYS = ((_flip_bits, 8), (_head, 22), (_word, 26), (_overwrite, 8), (_delete, 10), (_double, 8), (_special, 6), (_number, 3), (_packed, 6), (_token, 2), (_stretch, 3))
+
+
+def _is_binary(text: bytes | bytearray) -> bool:
+    return b"\0" in text[:40] or text[:1] > b"\x7f"
+
+
+def mutate_bytes(data: bytes, chance: random.Random) -> bytes:
+    """A message, hurt once."""
+    text = bytearray(data)
+    if text:
+        ways = _BINARY_WAYS if _is_binary(text) else _TEXT_WAYS
+        chance.choices([one for one, _weight in ways], [weight for _one, weight in ways])[0](text, chance)
+    return bytes(text[:200_000])
 
 
 def mutate_dialogue(turns: list[Turn], other: list[Turn], chance: random.Random) -> list[Turn]:
@@ -296,10 +325,7 @@ def mutate_dialogue(turns: list[Turn], other: list[Turn], chance: random.Random)
         way = chance.random()
         if way < 0.78:
             side, data = turns[at]
-            text = bytearray(data)
-            if text:
-                chance.choices([one for one, _weight in _TEXT_WAYS], [weight for _one, weight in _TEXT_WAYS])[0](text, chance)
-            turns[at] = (side, bytes(text[:200_000]))
+            turns[at] = (side, mutate_bytes(data, chance))
         elif way < 0.82:
             del turns[at]
         elif way < 0.86:

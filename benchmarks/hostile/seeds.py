@@ -10,7 +10,7 @@ from tests.helpers import dialogue
 
 from .mutations import Turn, mutate_dialogue
 
-PORTS = (25, 25, 587, 143, 110, 119, 4190, 465, 993, 24, 2525, 8080, 1080, 40001, 2000, 433)
+PORTS = (25, 25, 587, 143, 110, 119, 4190, 465, 993, 24, 2525, 8080, 1080, 40001, 2000, 433, 80, 80, 135, 389, 443, 445, 593, 636, 3128, 6001, 49152)
 
 
 def _packed(*words: bytes) -> str:

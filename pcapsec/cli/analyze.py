@@ -68,6 +68,8 @@ class Sinks:
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True, help="Of the tables in DIR.")
 @click.option("--force", is_flag=True, help="Replace existing tables.")
 @click.option("--policy", metavar="FILE", help="What is yours: internal networks, local domains (YAML).")
+@click.option("--keylog", "key_logs", metavar="FILE", multiple=True, help="Keys that a TLS client or server wrote (SSLKEYLOGFILE): read what they encrypt, with tshark. Repeatable.")
+@click.option("--ca", metavar="FILE", help="Roots that you trust, PEM or DER: verify the certificates that servers send against them, as of the packet's time.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), metavar="SEVERITY", help="Exit with 1 when a finding is at or above: " + ", ".join(SEVERITIES) + ".")
 @click.option("--reveal-secrets", is_flag=True, help="Write passwords and tokens into the credentials table. Mind where the table goes.")
@@ -79,10 +81,11 @@ class Sinks:
 @click.option("--assessments", type=click.Choice(["short", "full"]), default="short", show_default=True,
               help="full: every rule's verdict on every conversation, not only failures and what could not be observed.")
 @click.option("--join", is_flag=True, help="Inputs whose times overlap are one capture, taken in several places of one network.")
+@click.option("--verify", is_flag=True, help="Let tshark read the capture too, and say where Wireshark sees conversations otherwise.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary; errors only.")
-def command(captures: tuple[str, ...], directory: str | None, csv_file: str | None, format_: str, force: bool, policy: str | None, jobs: int, fail_on: str | None,
+def command(captures: tuple[str, ...], directory: str | None, csv_file: str | None, format_: str, force: bool, policy: str | None, key_logs: tuple[str, ...], ca: str | None, jobs: int, fail_on: str | None,
             reveal_secrets: bool, fingerprint_key: str | None, host: str | None, port: int | None, since: int | None, until: int | None, assessments: str,
-            join: bool, quiet: bool) -> int:
+            join: bool, verify: bool, quiet: bool) -> int:
     """Read captures (pcap or pcapng, also gz, zst, lz4, bz2; files, directories, globs, or - for a pipe) and report what was exposed.
 
     Without -o and --csv, a summary goes to the terminal: the worst findings first, what to do, and which passwords to change.
@@ -107,6 +110,16 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         raise click.UsageError("--since is not before --until")
     fingerprints = Fingerprints(_key(fingerprint_key))
     rules_policy = Policy.load(policy) if policy else None
+    keys = None
+    if key_logs:
+        keys = pipeline.KeyLog()
+        for path in key_logs:
+            keys.read(path)
+    trust = pipeline.TrustStore.load(ca) if ca is not None else None
+    if verify:
+        from ..pipeline import wireshark
+
+        wireshark.find()
     destination = None
     if directory is not None:
         from ..tables.files import Destination
@@ -130,11 +143,15 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
                     parts["tables"] = FileSink(scratch, format_, reveal=reveal_secrets, fingerprints=fingerprints)
                 if csv_file is not None and (destination is None or format_ != "csv"):
                     parts["csv"] = FileSink(scratch, "csv", fingerprints=fingerprints, wanted=("findings",))
+            if verify:
+                from ..pipeline.verification import Memory
+
+                parts["memory"] = Memory()
             return Sinks(parts)
 
         try:
             outcome = pipeline.run(list(captures), make_sink=make_sink, policy=rules_policy, filters=pipeline.Filters(host=host, port=port, since_ns=since, until_ns=until),
-                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress)
+                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress, keys=keys, trust=trust)
         finally:
             if progress is not None:
                 progress.close()
@@ -142,6 +159,8 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         for part in outcome.partials:
             summary.merge(part["summary"])
         _write(outcome, destination, csv_file, force, scratch)
+    if verify:
+        _verify(outcome, filtered=any(one is not None for one in (host, port, since, until)))
     code = _code(outcome, summary, fail_on)
     _complain(outcome)
     if not quiet:
@@ -204,6 +223,21 @@ def _write(outcome: Any, destination: Any, csv_file: str | None, force: bool, sc
         write_file(csv_file, pieces, force)
         return
     _to_stdout(pieces)
+
+
+def _verify(outcome: Any, filtered: bool) -> None:
+    """The second opinion, on stderr."""
+    from ..pipeline.verification import Memory, compare
+    from ..report.second_opinion import render
+
+    memory = Memory()
+    for part in outcome.partials:
+        memory.merge(part["memory"])
+    paths = {capture.name: capture.name for capture in outcome.captures if os.path.isfile(capture.name)}
+    try:
+        render(compare(memory, outcome.captures, paths, all_of_it=not filtered), sys.stderr)
+    except OSError:
+        pass
 
 
 def _to_stdout(pieces: Iterable[bytes]) -> None:

@@ -27,14 +27,15 @@ N_MARK = 4
 # out_results
 R_ENTRY, R_MORE, R_TURN, R_TURNS, R_MARK, R_MARKS, R_DUPLICATES, R_TRUNCATED, R_TRUNCATED_BYTES, R_CONFLICTS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 R_CHECKED_A, R_CHECKED_B, R_BAD_A, R_BAD_B, R_MAX_IP, R_FIRST_A, R_FIRST_B, R_OVER, R_UNSEEN_A, R_UNSEEN_B = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
-R_DELIVERED_A, R_DELIVERED_B = 20, 21
+R_DELIVERED_A, R_DELIVERED_B, R_LATER = 20, 21, 22  # R_LATER: pieces of the flow were handed on before
 N_RESULT = 24
 
 # work int64[N_WORK]: what the parts of one flow's assembly share
 _NEXT0, _NEXT1, _HEAD0, _HEAD1, _TAIL0, _TAIL1, _OFFSET0, _OFFSET1, _PLACE0, _PLACE1 = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 _KNOWN0, _KNOWN1, _LINE0, _LINE1, _LINE_PLACE0, _LINE_PLACE1, _ACK0, _ACK1, _FIN0, _FIN1 = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
 _PHANTOM0, _PHANTOM1, _TURNS, _MARKS, _CONFLICTS, _ENTRY_TURN, _PENDING, _HAS0, _HAS1, _ACKSET0, _ACKSET1 = 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-N_WORK = 32
+_LIMIT0, _LIMIT1 = 31, 32  # end of what was kept of a side that is only counted from there on; -1: all of it was kept
+N_WORK = 34
 
 
 @part
@@ -113,6 +114,9 @@ def _waits(segments, row, side, work):
     if (segments[row, S_INFO] >> 40) & MARK_NO_ACK or not work[_KNOWN0 + other]:
         return 0
     acknowledged = segments[row, S_SEQ] & MASK32
+    limit = work[_LIMIT0 + other]
+    if limit >= 0 and distance(acknowledged, limit) > 0:
+        acknowledged = limit
     need = distance(acknowledged, work[_NEXT0 + other])
     if acknowledged == work[_FIN0 + other]:  # a FIN takes a number of its own
         need -= 1
@@ -250,6 +254,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     size = 0
     low0 = low1 = -1
     seen0 = seen1 = False
+    high0 = high1 = 0
     while row >= 0 and n < len(rows) and work[_MARKS] + n < len(out_marks):
         captured = segments[row, S_LENGTH] >> 32
         if size + captured > room:
@@ -260,10 +265,14 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             size0 += captured
             if not seen0 or captured > 1 and distance(sequence, low0) < 0:
                 low0 = sequence
+            end = (sequence + (segments[row, S_LENGTH] & MASK32)) & MASK32
+            high0 = end if not seen0 or distance(end, high0) > 0 else high0
             seen0 = True
         else:
             if not seen1 or captured > 1 and distance(sequence, low1) < 0:
                 low1 = sequence
+            end = (sequence + (segments[row, S_LENGTH] & MASK32)) & MASK32
+            high1 = end if not seen1 or distance(end, high1) > 0 else high1
             seen1 = True
         size += captured
         rows[n] = row
@@ -301,6 +310,8 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     work[_FIN0] = (((flows[entry, NEXT] >> 32) & MASK32) + 1) & MASK32 if state & FIN_A else -1
     work[_FIN1] = ((flows[entry, NEXT] & MASK32) + 1) & MASK32 if state & FIN_B else -1
     work[_PHANTOM0] = work[_PHANTOM1] = -1
+    work[_LIMIT0] = -1 if not state & COUNT_A else high0 if seen0 else work[_NEXT0]
+    work[_LIMIT1] = -1 if not state & COUNT_B else high1 if seen1 else work[_NEXT1]
     work[_CONFLICTS] = 0
     work[_PENDING] = 0
     work[_HAS0] = work[_HAS1] = 0
@@ -412,6 +423,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     out_result[R_MARKS] = work[_MARKS] - first_mark
     out_result[R_CONFLICTS] = work[_CONFLICTS]
     out_result[R_OVER] = 1 if over else 0
+    out_result[R_LATER] = 1 if state & (BASED_A | BASED_B) else 0
     out_result[R_DELIVERED_A] = work[_OFFSET0]
     out_result[R_DELIVERED_B] = work[_OFFSET1]
     work[_PLACE0] = start + size

@@ -13,6 +13,7 @@ from .keeping import drop, in_turn, store, tls_bytes_of_use, turns_to_tls
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UDP, UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
+from .names import note_names
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
 from .sift import LDAP as SAYS_LDAP
@@ -433,6 +434,7 @@ def scan(data, frames, first, last, frame_base, t):
                 scalars[C_SUPERFRAMES] += 1
                 scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
         elif status == UDP:
+            note_names(source, t, ts_ns)
             code = datagram(source, t, ts_ns, frame_base + i)
         if slot >= 0 and code == DONE:
             t.fragments[slot, 0] = 0

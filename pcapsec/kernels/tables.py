@@ -86,6 +86,11 @@ N_DATAGRAM = 10
 DATAGRAMS = 4096
 DATAGRAM_ROOM = 4 << 20
 
+# --- one name that DNS gave to an address: int64[4] and its labels as they stood on the wire
+N_HIGH, N_LOW, N_NS, N_LENGTH = 0, 1, 2, 3
+NAME_ENTRIES = 1 << 15
+NAME_BYTES = 128  # longer names are left out
+
 # why scan() came back
 DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL, DATAGRAMS_FULL = 0, 1, 2, 3, 4, 5
 
@@ -103,6 +108,8 @@ class Tables(NamedTuple):
     fragments: numpy.ndarray  # int64[FRAGMENT_SLOTS, 12]
     fragment_data: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES]
     fragment_map: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES // 8]
+    names: numpy.ndarray  # int64[NAME_ENTRIES, 4]
+    name_data: numpy.ndarray  # uint8[NAME_ENTRIES * NAME_BYTES]
     datagrams: numpy.ndarray  # int64[DATAGRAMS, N_DATAGRAM]
     datagram_data: numpy.ndarray  # uint8[DATAGRAM_ROOM]
     packet: numpy.ndarray  # int64[N_PACKET], what decode() found
@@ -124,5 +131,6 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
         syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros(SEEN_ENTRIES, dtype=numpy.int64),
         fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
+        names=numpy.zeros((NAME_ENTRIES, 4), dtype=numpy.int64), name_data=numpy.zeros(NAME_ENTRIES * NAME_BYTES, dtype=numpy.uint8),
         datagrams=numpy.zeros((DATAGRAMS, N_DATAGRAM), dtype=numpy.int64), datagram_data=numpy.zeros(DATAGRAM_ROOM, dtype=numpy.uint8),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

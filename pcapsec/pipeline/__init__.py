@@ -1,6 +1,8 @@
 """One capture's way through the house; the only place that knows all rooms."""
 from __future__ import annotations
 
+from ..protocols.x509_trust import TrustStore
+from .keylog import KeyLog
 from .run import Filters, Outcome, run
 
-__all__ = ["Filters", "Outcome", "run"]
+__all__ = ["Filters", "KeyLog", "Outcome", "TrustStore", "run"]

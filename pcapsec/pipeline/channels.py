@@ -4,7 +4,7 @@ The PDUs of both, in the order of their packets' times, go through the DCE/RPC p
 """
 from __future__ import annotations
 
-from ..records import CLIENT, SERVER, RpcChannel, Session
+from ..records import CLIENT, SERVER, Facts, RpcChannel, Session
 
 OTHER_CONVERSATION = 1 << 48  # added to offsets of the OUT channel, so that `locate` knows where to look
 MAX_WAITING = 1024  # channels whose partner has not ended yet
@@ -19,7 +19,7 @@ class Channels:
     def take(self, session: Session) -> list[Session]:
         """A session that carries channels. Returns the sessions that are complete now: none while it waits."""
         ready: list[Session] = []
-        for channel in session.facts.channels:
+        for channel in _facts(session).channels:
             if channel.virtual_connection is None:
                 _read(session, channel, None, None)
                 continue
@@ -72,7 +72,7 @@ def _read(session: Session, channel: RpcChannel, other_session: Session | None, 
     for _when, side, at, data in pieces:
         parser.feed(side, data, at)
     parser.finish()
-    facts = session.facts
+    facts = _facts(session)
     if parser.facts.rpc:
         facts.rpc = (facts.rpc or []) + parser.facts.rpc
         facts.logins += parser.facts.logins
@@ -84,6 +84,11 @@ def _read(session: Session, channel: RpcChannel, other_session: Session | None, 
             return there(side, at - OTHER_CONVERSATION) if at >= OTHER_CONVERSATION else here(side, at)
 
         session.locate = locate
+
+
+def _facts(session: Session) -> Facts:
+    """Where a session's channels stand: inside TLS where that was decrypted."""
+    return session.facts if session.inner is None else session.inner
 
 
 def _placed(session: Session, channel: RpcChannel, shift: int) -> list[tuple[int, int, int, bytes]]:

@@ -1,6 +1,8 @@
 """One conversation between its first piece and its end: detection, parsers, hand-overs, and where in the capture each byte was."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 
 from ..kernels import assembly, tables
@@ -22,13 +24,15 @@ class Conversation:
     Args:
         row: the flow's row as kernels/tables.py lays it out, at its first piece.
         result: assembly's row of its first piece.
+        parsers: protocol -> parser; others than usual where TLS is to be decrypted.
     """
 
-    __slots__ = ("row", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "tunnel", "tls_from", "marks", "n_marks", "base",
-                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault")
+    __slots__ = ("row", "parsers", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "around", "tls_from", "marks", "n_marks", "base",
+                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault", "example")
 
-    def __init__(self, row: list[int], result: list[int]):
+    def __init__(self, row: list[int], result: list[int], parsers: dict[str, Any] = PARSERS):
         self.row = row
+        self.parsers = parsers
         self.first_sequence = (result[R_FIRST_A], result[R_FIRST_B])
         self.flip = -1  # 0: A is the client, 1: B is; -1 not known yet
         self.role_source = ""
@@ -36,7 +40,7 @@ class Conversation:
         self.facts: Facts | None = None
         self.handshake: TlsHandshake | None = None
         self.protocol: str | None = None
-        self.tunnel = None
+        self.around: Facts | None = None  # what was learnt of the tunnel or HTTP connection that carries this
         self.tls_from: tuple[int, int] | None = None
         self.turned_tls = False
         self.marks: list[tuple[numpy.ndarray, int, int]] = []
@@ -49,8 +53,17 @@ class Conversation:
         self.n_gaps = 0
         self.totals: list[int] | None = None  # assembly's counts of all pieces so far, in the columns of its results
         self.fault: str | None = None
+        self.example: tuple[bytes, bytes] | None = None  # regular TLS that others may be like: its key, its certificates (pipeline/regular.py)
 
     # --- pieces
+
+    def adopt(self, handshake: TlsHandshake, result: list[int], marks: numpy.ndarray) -> None:
+        """The whole conversation at once, without its bytes: they are TLS, and what they say is known."""
+        self.totals = result
+        self._remember(marks, result[R_MARK], result[R_MARKS])
+        self.settle_marks()
+        self._roles_by_handshake(self.row)
+        self.waiting, self.protocol, self.handshake, self.tls_from = None, "tls", handshake, (0, 0)
 
     def take(self, row: list[int], result: list[int], turns: list[list[int]], data: bytes, marks: numpy.ndarray) -> int:
         """One piece: counts, then each turn to the parser. Returns what the engine shall do with later bytes."""
@@ -300,18 +313,19 @@ class Conversation:
 
     def _begin(self, protocol: str, start_seen: bool) -> None:
         early = self.facts.anomalies if self.facts is not None else None
-        self.parser = PARSERS[protocol](start_seen=start_seen, server_port=self.server_port())
+        self.parser = self.parsers[protocol](start_seen=start_seen, server_port=self.server_port())
         if protocol == "tls":
             self.handshake = self.parser.handshake
             if self.tls_from is None:
                 self.tls_from = (0, 0)
+            if self.facts is None and self.around is not None:
+                self.facts = _with_around(Facts(), self.around)
             return
         facts = self.parser.facts
         if early:
             facts.anomalies[:0] = early
-        if self.tunnel is not None and protocol != "tunnel":
-            facts.tunnel, facts.tunnel_target, identity = self.tunnel
-            facts.identity.update(identity)
+        if self.around is not None:
+            _with_around(facts, self.around)
         self.facts = facts
 
     def _hand_over(self) -> None:
@@ -322,15 +336,12 @@ class Conversation:
             self._begin("tls", True)
             self._feed_rest(given)
             return
+        self.around = self.facts
         if given.to in PARSERS:  # RPC over HTTP version 1: the connection goes on as another protocol
-            before, self.protocol = self.facts, given.to
+            self.protocol = given.to
             self._begin(given.to, True)
-            self.facts.http = before.http
-            self.facts.logins[:0] = before.logins
             self._feed_rest(given)
             return
-        if self.facts is not None and self.facts.tunnel is not None:
-            self.tunnel = (self.facts.tunnel, self.facts.tunnel_target, self.facts.identity)
         self.facts, self.parser, self.protocol = None, None, None
         _Pending(self, given)
 
@@ -386,6 +397,15 @@ class Conversation:
         return self.row[tables.FRAMES] >> 28, self.row[tables.FIRST_NS]
 
 
+def _with_around(facts: Facts, around: Facts) -> Facts:
+    """Facts of what a tunnel or an HTTP connection carries, with those of the carrier."""
+    facts.tunnel, facts.tunnel_target = around.tunnel, around.tunnel_target
+    facts.identity.update(around.identity)
+    facts.http = around.http
+    facts.logins[:0] = around.logins
+    return facts
+
+
 class _Pending:
     """Stands where a parser would, inside a tunnel, until the protocol within is recognised."""
 
@@ -422,6 +442,8 @@ class _Pending:
         owner.waiting = None
         if found not in PARSERS or found == "tunnel":
             owner.protocol, owner.parser = "other", None
+            if owner.around is not None and owner.around.logins:  # nobody knows what was carried, but who asked for it logged in
+                owner.protocol, owner.facts = "http", owner.around
             return
         owner.protocol = found
         owner._begin(found, True)

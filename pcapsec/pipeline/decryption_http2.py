@@ -18,7 +18,7 @@ MAX_BODY_BYTES = 65_536  # kept of each body: forms and login pages are shorter
 MAX_BODIES_BYTES = 4 << 20  # kept of all bodies of a connection
 MAX_HEADERS = 200  # of a head; at most so many lines go to the parser
 DATA, HEADERS, SETTINGS, PUSH_PROMISE, CONTINUATION = 0, 1, 4, 5, 9
-END_STREAM, PADDED = 1, 8
+PADDED = 8
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}").fullmatch
 _NOT_IN_VALUES = re.compile(rb"[\r\n\0]").search
 _PER_CONNECTION = frozenset((b"connection", b"content-length", b"transfer-encoding", b"host", b"cookie", b"upgrade", b"keep-alive", b"proxy-connection"))
@@ -29,14 +29,13 @@ Head = list[tuple[bytes, bytes]]
 class _Side:
     """What one side of a stream said."""
 
-    __slots__ = ("head", "at", "body", "size", "ended")
+    __slots__ = ("head", "at", "body", "kept", "size")
 
     def __init__(self) -> None:
         self.head: Head | None = None
         self.at: int | None = None  # plaintext offset where it begins
         self.body: list[tuple[bytes, int]] = []  # kept bytes and their places
-        self.size = 0
-        self.ended = False
+        self.kept = self.size = 0
 
 
 class Http2:
@@ -56,7 +55,6 @@ class Http2:
         self._streams: dict[int, tuple[_Side, _Side]] = {}
         self._kept = 0
         self._preface_sent = False
-        self.client_id = [0, 0]
 
     def feed(self, side: int, data: bytes, at: int) -> None:
         """Plaintext of a side from an offset on."""
@@ -95,7 +93,7 @@ class Http2:
         """`length(24) type(8) flags(8) stream(31)` (RFC 9113 §4.1)."""
         kind, flags, number = data[pos + 3], data[pos + 4], int.from_bytes(data[pos + 5:pos + 9], "big") & 0x7FFFFFFF
         if kind == SETTINGS or kind == PUSH_PROMISE or kind == CONTINUATION:
-            self._spool.add(self._stream, side, data[pos:pos + 9 + length], at)
+            self._for_tshark(side, data, pos, length, number)
             return
         if kind != HEADERS and kind != DATA or not number:
             return
@@ -103,32 +101,36 @@ class Http2:
         if streams is None:
             if len(self._streams) >= MAX_STREAMS:
                 if kind == HEADERS:  # HPACK's tables go on all the same
-                    self._spool.add(self._stream, side, data[pos:pos + 9 + length], at)
+                    self._for_tshark(side, data, pos, length, number)
                 return
             streams = self._streams[number] = (_Side(), _Side())
         said = streams[side]
         if said.at is None:
             said.at = at
-        said.ended = said.ended or bool(flags & END_STREAM)
         if kind == HEADERS:
-            self._spool.add(self._stream, side, data[pos:pos + 9 + length], at)
+            self._for_tshark(side, data, pos, length, number)
             return
         begin, end = pos + 9, pos + 9 + length
         if flags & PADDED and length:
             end = max(begin + 1, end - data[begin])
             begin += 1
-        said.size += end - begin
-        room = min(MAX_BODY_BYTES - sum(len(piece) for piece, _ in said.body[-1:]) if len(said.body) < 64 else 0, MAX_BODIES_BYTES - self._kept, end - begin)
-        if room > 0 and sum(len(piece) for piece, _ in said.body) + room <= MAX_BODY_BYTES:
+        room = min(MAX_BODY_BYTES - said.kept, MAX_BODIES_BYTES - self._kept, end - begin)
+        if room > 0 and said.kept == said.size:  # a body is kept up to its first byte that is not
             said.body.append((bytes(data[begin:begin + room]), at + begin - pos))
+            said.kept += room
             self._kept += room
+        said.size += max(0, end - begin)
+
+    def _for_tshark(self, side: int, data: bytearray, pos: int, length: int, number: int) -> None:
+        self._spool.add(self._stream, side, data[pos:pos + 9 + length], number)
 
     def head(self, side: int, number: int, head: Head) -> None:
         """A head as tshark read it. 1xx answers are passed over; what comes behind the first is trailers."""
         streams = self._streams.get(number)
         if streams is None or streams[side].head is not None:
             return
-        if side == SERVER and any(name == b":status" and value[:1] == b"1" for name, value in head):
+        begins = _pseudo(head, b":status" if side else b":method")
+        if begins is None or side == SERVER and begins[:1] == b"1":
             return
         streams[side].head = head[:MAX_HEADERS]
 
@@ -152,12 +154,11 @@ class Http2:
 
 def _say(feed: Callable[[int, bytes, int], None], skipped: Callable[[int, int, int], None], side: int, said: _Side, head: bytes) -> None:
     feed(side, head, said.at or 0)
-    at, kept = said.at or 0, 0
+    at = said.at or 0
     for piece, at in said.body:
         feed(side, piece, at)
-        kept += len(piece)
-    if said.size > kept:
-        skipped(side, said.size - kept, at)
+    if said.size > said.kept:
+        skipped(side, said.size - said.kept, at)
 
 
 def _pseudo(head: Head, wanted: bytes) -> bytes | None:

@@ -6,7 +6,7 @@ connection that needs them, so such a session waits until the end.
 from __future__ import annotations
 
 from ..records import RpcContext, Session
-from .services import rpc_service
+from .services import rpc_service, sureness
 
 MAX_KNOWN = 65_536  # server address and port; an endpoint mapper's full listing has some hundreds
 MAX_INTERFACES = 16  # of one port
@@ -69,6 +69,7 @@ class Endpoints:
                     if _unnamed(context):
                         context.interface_uuid, context.interface, context.interface_version, context.interface_source = uuid, name, version, source
             session.service, session.service_source = rpc_service(session.facts)
+            session.service_confidence = sureness(session.service_source, None)
         return waited
 
 

@@ -7,7 +7,7 @@ from ..kernels import tables
 from ..protocols import quic
 from ..records import Facts, Session
 from .conversation import SERVICE_PORTS
-from .services import service_of
+from .services import provider_of, service_of, sureness
 from .session import address_text, encapsulation, hashed_id
 
 MAX_OPEN = 4096  # connections whose hellos are not read yet, about 10 KB each
@@ -28,6 +28,12 @@ class _Connection:
         self.said: tuple[list[bytes], list[bytes]] = ([], [])
 
 
+def swapped(ports: int) -> int:
+    """The two ports of a datagram's row the other way round, as an int64 of the table: a first port of 32768 and above makes it negative."""
+    turned = (ports >> 48 & 0xFFFF) << 32 | (ports >> 32 & 0xFFFF) << 48 | ports & 0xFFFFFFFF
+    return turned - (1 << 64) if turned >> 63 else turned
+
+
 class QuicConnections:
     """Initial packets in, sessions out.
 
@@ -46,7 +52,7 @@ class QuicConnections:
         for row, payload in datagrams:
             ports = row[tables.D_PORTS]
             key = (row[0], row[1], row[2], row[3], ports)
-            back = (row[2], row[3], row[0], row[1], (ports >> 48 & 0xFFFF) << 32 | (ports >> 32 & 0xFFFF) << 48 | ports & 0xFFFFFFFF)
+            back = (row[2], row[3], row[0], row[1], swapped(ports))
             side = 0
             connection = self._open.get(key)
             if connection is None and back in self._open:
@@ -104,7 +110,7 @@ class QuicConnections:
             session_id=hashed_id(17, key, (0, 0), start_ns), capture=capture, start_ns=start_ns, end_ns=connection.last_ns, frame=frame,
             last_frame=last_frame if last_capture == capture else frame, client_ip=address_text(key[0], key[1]), client_port=ports >> 48 & 0xFFFF,
             server_ip=address_text(key[2], key[3]), server_port=ports >> 32 & 0xFFFF, role_source="content", facts=facts, tls=handshake, protocol="quic",
-            service=service, service_source=source, tls_mode="implicit", completeness="full" if connection.said[1] else "one_sided",
+            service=service, service_source=source, service_confidence=sureness(source, handshake), provider=provider_of(handshake), tls_mode="implicit", completeness="full" if connection.said[1] else "one_sided",
             unseen_server=None if connection.said[1] else "one_sided", packets_client=len(connection.said[0]), packets_server=len(connection.said[1]),
             bytes_client=sum(map(len, connection.said[0])), bytes_server=sum(map(len, connection.said[1])),
             encapsulation=encapsulation(connection.row[tables.D_STATE]), locate=locate)]

@@ -12,6 +12,7 @@ import socket
 import struct
 import tempfile
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Callable
 
 import numpy
@@ -20,18 +21,25 @@ from ..capture.inputs import plan
 from ..capture.source import open_source
 from ..errors import CaptureError, PcapsecError
 from ..kernels import tables
-from ..records import Capture, Finding, Session
+from ..kernels.handshakes import G_ENTRY
+from ..protocols.x509_trust import TrustStore
+from ..records import Capture, Finding, RegularSession, Session
 from ..rules import Judge, Policy
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
+from . import wireshark
 from .channels import Channels
 from .conversation import HOME_PORTS, Conversation
+from .decryption import Decryption
 from .endpoints import Endpoints
+from .keylog import KeyLog
 from .quic import QuicConnections
-from .session import build_session
+from .regular import Regular
+from .session import build_session, verify
 
 MAX_OPEN = 20_000  # conversations that were parsed in part and go on, a few KiB each; beyond it those that have been silent longest are given up
 
 
+_number = itemgetter(0)
 _NOT_MAIL = (None, "other", "tunnel")  # protocols of conversations that turned out to be none of ours
 
 
@@ -90,8 +98,11 @@ def _parameters(filters: Filters | None, job: int, jobs: int, seed: int = 0) -> 
 class _Worker:
     """Walks groups of inputs, judges what it finds, and feeds one sink."""
 
-    def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress, seed: int = 0):
+    def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress, seed: int = 0,
+                 keys: KeyLog | None = None, trust: TrustStore | None = None):
         self.sink = sink
+        self.keys = keys
+        self.trust = trust
         self.judge = Judge(policy)
         self.judge.full = full
         self.parameters = _parameters(filters, job, jobs, seed)
@@ -106,15 +117,25 @@ class _Worker:
 
     def group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         """One capture: a list of inputs in order of time whose conversations may span them."""
+        try:
+            self._group(inputs, bytes_before, bytes_total)
+        finally:
+            self.decryption.close()
+
+    def _group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         engine = self.engine = Engine(self.parameters)
         self.channels = Channels()
+        self.regular = Regular(self.judge, self._locate)
         quic = QuicConnections(self._locate)
         self.open: dict[int, Conversation] = {}
         self.bases: list[int] = []  # global number of the frame before each file's first
         self.files: list[Capture] = []
         seen = 0
         source = open_source(inputs, errors=self.errors)
+        decryption = self.decryption = Decryption(self.keys, inputs, engine.tables.parameters)
         for window in source:
+            if source.secrets:
+                decryption.use(source.secrets)
             if not self.files or self.files[-1] is not window.capture:
                 self.bases.append(seen)
                 self.files.append(window.capture)
@@ -130,6 +151,7 @@ class _Worker:
         for batch in engine.finish():
             self._batch(batch)
         self._judge(quic.settle() + self._with_endpoints(self.channels.settle()))
+        self._judge(decryption.run(self.files, self.errors, self.faults))
         self._account(engine, source.captures)
 
     def _account(self, engine: Engine, files: list[Capture]) -> None:
@@ -161,12 +183,13 @@ class _Worker:
     def _batch(self, batch) -> None:
         """Pieces of conversations to their parsers; those that are over become sessions."""
         conversations = self.open
-        orders, over = [], []
+        orders: list[int] = []
+        over: list[tuple[int, Conversation | RegularSession]] = []
         turns, data, marks = batch.turns, batch.data, batch.marks
-        for entry, row, result in zip(batch.entries, batch.flows, batch.results):
+        for number, entry, row, result in zip(batch.numbers, batch.entries, batch.flows, batch.results):
             conversation = conversations.get(entry)
             if conversation is None:
-                conversation = Conversation(row, result)
+                conversation = Conversation(row, result, self.decryption.parsers)
                 order = conversation.take(row, result, turns, data, marks)
                 if order != FORGET:
                     conversation.settle_marks()
@@ -181,23 +204,43 @@ class _Worker:
             else:
                 orders.append(order)
             if order == FORGET:
-                over.append(conversation)
+                over.append((number, conversation))
             elif conversation.protocol == "other":
                 if self._worth_a_row(conversation):
-                    over.append(conversation)
+                    over.append((number, conversation))
                 conversations.pop(entry, None)
-        self.engine.steer(batch.entries, orders)
+        if batch.regular:
+            over += self.regular.take(batch)
+            over.sort(key=_number)  # rules that speak once of something speak of the first
+            self.engine.steer(batch.entries + [row[G_ENTRY] for row in batch.regular], orders + [FORGET] * len(batch.regular))
+        else:
+            self.engine.steer(batch.entries, orders)
         if len(conversations) > MAX_OPEN:
-            over += self._give_up(len(conversations) - MAX_OPEN * 3 // 4)
-        sessions = [session for session in map(self._session, over) if session is not None]
+            over += [(-1, conversation) for conversation in self._give_up(len(conversations) - MAX_OPEN * 3 // 4)]
+        sessions: list[Session] = []
+        examples = []
+        for _, one in over:
+            if one.__class__ is RegularSession:
+                sessions.append(one)
+                continue
+            session = self._session(one)
+            if session is not None:
+                sessions.append(session)
+                if one.example is not None and self.trust is None:  # trust hangs on the time, so each is asked for
+                    examples.append((session, one.example))
         if any(session.facts.rpc is not None or session.facts.channels is not None for session in sessions):
             sessions = self._with_endpoints(self._with_channels(sessions))
-        self._judge(sessions)
+        said = self._judge(sessions)
+        if examples:
+            said_of = dict(zip(map(id, sessions), said))
+            for session, example in examples:
+                self.regular.remember(session, said_of[id(session)], example)
 
-    def _judge(self, sessions: list[Session]) -> None:
-        judge, sink = self.judge.session, self.sink.session
-        for session in sessions:  # stage by stage: each stage's code stays in the processor's cache
-            judge(session)
+    def _judge(self, sessions: list[Session]) -> list[Any]:
+        """Judge sessions and show them. Returns what was said of each, for those that others may be like."""
+        judge, repeat, sink = self.judge.session, self.judge.repeat, self.sink.session
+        # stage by stage: each stage's code stays in the processor's cache
+        said = [repeat(session) if session.__class__ is RegularSession else judge(session) for session in sessions]
         for session in sessions:
             self.n_findings += len(session.findings)
             sink(session)
@@ -205,6 +248,7 @@ class _Worker:
                 if file.name == session.capture:
                     file.sessions += 1
                     break
+        return said
 
     def _with_channels(self, sessions: list[Session]) -> list[Session]:
         """The sessions, without those that wait for their other channel, and with those whose other channel has come."""
@@ -256,9 +300,23 @@ class _Worker:
         if conversation.fault is not None:
             self.faults.append(conversation.fault)
         protocol = conversation.protocol
-        if protocol == "tunnel" or not self._worth_a_row(conversation):
+        if protocol == "tunnel":
+            if not conversation.facts.logins:
+                return None
+            conversation.protocol = conversation.facts.protocol = "http"  # a proxy that was asked, with a login, and refused
+        if not self._worth_a_row(conversation):
             return None
-        return build_session(conversation, self._locate)
+        handshake = conversation.handshake
+        if handshake is not None and handshake.sni is None:
+            server = conversation.row[2:4] if conversation.flip == 0 else conversation.row[0:2]
+            handshake.dns_name = self.engine.name_of(*server)
+            if handshake.dns_name is not None and handshake.certificates and handshake.name_matches is None:
+                handshake.name_matched_by = handshake.certificates[0].covers(handshake.dns_name)
+                handshake.name_matches = handshake.name_matched_by is not None
+        session = build_session(conversation, self._locate)
+        if self.trust is not None:
+            verify(session, self.trust)
+        return None if self.decryption.holds(session, conversation.parser) else session
 
     def settle(self, exchange: Callable[[Endpoints], Endpoints]) -> None:
         """All is read: judge what waited for what other sessions, and other workers, know of RPC endpoints."""
@@ -275,7 +333,8 @@ class _Worker:
 
 
 def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
-        full_assessments: bool = False, progress: Callable[[int, int, int], None] | None = None) -> Outcome:
+        full_assessments: bool = False, progress: Callable[[int, int, int], None] | None = None, keys: KeyLog | None = None,
+        trust: TrustStore | None = None) -> Outcome:
     """Analyse captures.
 
     Args:
@@ -286,9 +345,13 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         join: treat overlapping inputs as one capture.
         full_assessments: keep all four verdicts per session.
         progress: called with bytes done, bytes in all, findings so far.
+        keys: secrets of TLS connections, which are then decrypted; None: only with those that captures hold themselves.
+        trust: roots that certificates are verified against; None: they are not.
     Raises: PcapsecError for filters that make no sense, CaptureError only through Outcome.errors.
     """
     outcome = Outcome()
+    if keys is not None:
+        wireshark.find()  # better said now than after hours
     try:
         groups = plan(inputs if isinstance(inputs, (list, tuple)) else [inputs], join=join, errors=outcome.errors)
     except CaptureError as error:
@@ -306,7 +369,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
         try:
             sink = make_sink(job)
-            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None, seed)
+            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None, seed, keys, trust)
             done = 0
             for group in groups:
                 worker.group(group, done, total)
@@ -335,9 +398,10 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
     judge = Judge(policy)
     for number, report in enumerate(reports):
         outcome.internal_errors.extend(report["faults"])
+        told = {str(error) for error in outcome.errors}
+        outcome.errors.extend(error for error in report["errors"] if str(error) not in told)  # all workers read all inputs
         if number == 0:
             outcome.captures = report["captures"]
-            outcome.errors.extend(report["errors"])
         else:
             for mine, theirs in zip(outcome.captures, report["captures"]):
                 mine.duplicate_frames += theirs.duplicate_frames
@@ -346,6 +410,7 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
                 mine.max_ip_length = max(mine.max_ip_length, theirs.max_ip_length)
                 mine.unknown_starts += theirs.unknown_starts
                 mine.sessions += theirs.sessions
+                mine.decrypted_sessions += theirs.decrypted_sessions
                 mine.internal_errors += theirs.internal_errors
                 mine.notes += [note for note in theirs.notes if note not in mine.notes]
                 for name, (n, size) in theirs.flows_by_class.items():

@@ -7,9 +7,10 @@ import struct
 
 from ..kernels import layers, tables
 from ..kernels.assembly import R_BAD_A, R_CHECKED_A, R_CONFLICTS, R_DUPLICATES, R_MAX_IP, R_TRUNCATED, R_TRUNCATED_BYTES, R_UNSEEN_A
+from ..protocols.x509_trust import TrustStore
 from ..records import CLIENT, SERVER, Facts, Session
 from .conversation import Conversation
-from .services import service_of
+from .services import provider_of, service_of, sureness
 
 _DAY_NS = 86_400_000_000_000
 _WRAP_NAMES = ((layers.W_VLAN, "vlan"), (layers.W_MPLS, "mpls"), (layers.W_PPPOE, "pppoe"), (layers.W_GRE, "gre"), (layers.W_ERSPAN, "erspan"),
@@ -127,6 +128,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         session_id=session_id(row, conversation.first_sequence), capture=name, start_ns=row[tables.FIRST_NS], end_ns=row[tables.LAST_NS], frame=frame,
         last_frame=last_frame, client_ip=client_ip, client_port=client_port, server_ip=server_ip, server_port=server_port,
         role_source=conversation.role_source, facts=facts, tls=handshake, protocol=protocol, service=service, service_source=source,
+        service_confidence=sureness(source, handshake), provider=provider_of(handshake),
         tls_mode="starttls" if facts.tls_started or conversation.turned_tls or state & tables.TURNED_TLS else "implicit" if implicit else "none", completeness=completeness,
         unseen_client=unseen[CLIENT], unseen_server=unseen[SERVER], start_seen=start_seen, packets_client=packets_c, packets_server=packets_s,
         bytes_client=bytes_c >> 24, bytes_server=bytes_s >> 24, gap_bytes_client=conversation.gap_bytes[CLIENT],
@@ -136,3 +138,15 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=totals[R_UNSEEN_A + a],
         acked_unseen_server=totals[R_UNSEEN_A + b],
         finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)
+
+
+def verify(session: Session, trust: TrustStore) -> None:
+    """Say in the session's handshake whether the server's certificates lead to a root that the user gave, at the time when they were sent."""
+    tls = session.tls
+    if tls is None or tls.chain_length is None:
+        return
+    ns = session.start_ns
+    if session.locate is not None and tls.certificate_at is not None:
+        ns = session.locate(SERVER, tls.certificate_at)[2]
+    tls.trust_error = trust.why_not(tls.certificates, ns)
+    tls.trusted = tls.trust_error is None

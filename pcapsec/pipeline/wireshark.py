@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import shutil
+import signal
 import threading
 from typing import Any, Iterator
 
@@ -129,39 +130,44 @@ class Packets:
         folder, started = self._folder, []
 
         class Isolated(FileCapture):
+            """With a configuration of its own; and waited for, where pyshark would end tshark behind the back of the loop that watches it."""
+
             async def _get_tshark_process(self, *arguments: Any, **keywords: Any) -> Any:
                 with _environment, _configured(folder):  # pyshark lets tshark inherit our environment
                     process = await super()._get_tshark_process(*arguments, **keywords)
                 started.append(process)
                 return process
 
-        capture = Isolated(eventloop=loop, **self._arguments)
-        watch: list[Any] = []
+            async def _cleanup_subprocess(self, process: Any) -> None:
+                if not self._eof_reached:
+                    _end(process)
+                while await process.stdout.read(1 << 16):
+                    pass
+                await process.wait()
 
         def look() -> None:
             """End a tshark that nobody waits for any more."""
             if self._stop.is_set() or self._kill.is_set():
                 for process in started:
-                    try:
-                        process.kill()
-                    except ProcessLookupError:
-                        pass
+                    _end(process)
             else:
                 watch[:] = [loop.call_later(1, look)]
 
+        watch: list[Any] = []
         look()
+        capture = Isolated(eventloop=loop, **self._arguments)
         try:
+            came = False
             for packet in capture:
+                came = True
                 if not self._put(packet):
                     break
-            return None
+            # what is cut off at its end makes tshark fail too, with all packets given
+            return None if came or not started or not started[0].returncode else f"tshark gave nothing and ended with status {started[0].returncode}"
         finally:
+            capture.close()
             for handle in watch:
                 handle.cancel()
-            try:
-                capture.close()
-            except Exception:  # how tshark ended says nothing: pyshark itself ends it once its output is read
-                pass
 
     def _put(self, packet: Any) -> bool:
         while not self._stop.is_set():
@@ -171,3 +177,12 @@ class Packets:
             except queue.Full:
                 continue
         return False
+
+
+def _end(process: Any) -> None:
+    """Kill a tshark of ours. Not through asyncio, which would collect its exit status before the loop's own watcher does and complain about it."""
+    if process.returncode is None:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -178,7 +178,9 @@ class Association:
             return
         token = data[trailer.token_at:end] if hole is None or hole[0] >= end or hole[1] <= trailer.token_at else b""
         self.contexts.level(trailer.auth_level, CLIENT, at)
-        self.securities.announced(trailer.auth_type, trailer.auth_level, trailer.auth_context_id, token, at)
+        security = self.securities.announced(trailer.auth_type, trailer.auth_level, trailer.auth_context_id, token, at)
+        if security is not None:
+            security.by_auth3 = True
         self.uses.clear()
 
     # --- calls
@@ -238,9 +240,16 @@ class Association:
         _length, auth_length, call_id = pdu.HEAD[little].unpack_from(data, pos)
         trailer = self._trailer(SERVER, data, pos, end, at, auth_length, little, hole)
         use = self.pending.pop(call_id, None)
+        bound = self._binds.pop(call_id, None) if use is None else None
         self._joined.pop((SERVER, call_id), None)
         if use is not None:
             context, security = use.context, use.security
+        elif bound is not None:  # the answer to an alter_context
+            context, security = next((one for one in bound[0] if one is not None), None), bound[1]
+            for asked in bound[0]:
+                if asked is not None and asked.row.accepted is None:
+                    asked.row.accepted = False
+            self.uses.clear()
         else:
             context_id = _ctx_and_opnum[little](data, pos + 20)[0]
             context = self.contexts.by_id.get(context_id) or self.contexts.add(RpcContext(at=at, side=SERVER, context_id=context_id, transport=self.contexts.transport), SERVER)
@@ -256,8 +265,11 @@ class Association:
                 faults[status] = faults.get(status, 0) + 1
             if context.row.first_fault_at is None:
                 context.row.first_fault_at = at
-        if status in pdu.AUTHENTICATION_FAULTS and security is not None and security.failed is None and not self.contexts.was_answered(security):
-            security.failed = (pdu.AUTHENTICATION_FAULTS[status], f"fault 0x{status:08x}")
+        reason = pdu.AUTHENTICATION_FAULTS.get(status)
+        if reason is None and (bound is not None or status == pdu.PROTOCOL_ERROR and security is not None and security.by_auth3):
+            reason = "refused"
+        if reason is not None and security is not None and security.failed is None and not self.contexts.was_answered(security):
+            security.failed = (reason, f"fault 0x{status:08x}")
 
     def _orphaned(self, data: bytes, pos: int, end: int, at: int, flags: int, little: int, hole: _Hole) -> None:
         """orphaned: the client wants no answer to this call any more."""

@@ -32,6 +32,7 @@ AUTHENTICATION_FAULTS = {  # fault status that says that the caller's security d
     ACCESS_DENIED: "refused", 0x00000721: "refused",  # RPC_S_SEC_PKG_ERROR
     0x0000052E: "wrong-credentials", 0x00000533: "refused", 0x00000775: "locked",  # ERROR_LOGON_FAILURE, ERROR_ACCOUNT_DISABLED, ERROR_ACCOUNT_LOCKED_OUT
     0x1C00001D: "refused", 0x1C00001F: "refused"}  # nca_s_unsupported_authn_level, nca_s_invalid_checksum
+PROTOCOL_ERROR = 0x1C01000B  # nca_proto_error: what Samba answers to the first call behind an auth3 that it did not believe, since an auth3 has no answer of its own
 
 _FROM_CLIENT = frozenset((REQUEST, BIND, ALTER_CONTEXT, AUTH3, CO_CANCEL, ORPHANED, RTS))
 _FROM_SERVER = frozenset((RESPONSE, FAULT, BIND_ACK, BIND_NAK, ALTER_CONTEXT_RESP, SHUTDOWN, RTS))
@@ -228,7 +229,9 @@ def probe(client: bytes, server: bytes) -> bool | None:
         verdict = _begins(client, CLIENT)
         if verdict is not None or not server:
             return verdict
-        return None if _begins(server, SERVER) is not False else False
+        if server.startswith(GREETING):
+            return True
+        return None if len(server) > 2 and _begins(server, SERVER) is not False else False  # two bytes are SOCKS' choice of a method
     if not server:
         return None
     if server[:14] == GREETING[:len(server)]:

@@ -18,7 +18,7 @@ _SETTLED = {10: "NTLM", 14: "SCHANNEL", 16: "KERBEROS", 68: "NETLOGON"}  # types
 class Security:
     """One security context while bytes pass."""
 
-    __slots__ = ("record", "exchange", "level", "began", "answered", "went_on", "failed", "refused", "by_tokens")
+    __slots__ = ("record", "exchange", "level", "began", "answered", "went_on", "failed", "refused", "by_auth3", "by_tokens")
 
     def __init__(self, record: RpcSecurity, exchange: Exchange | None):
         self.record = record
@@ -29,6 +29,7 @@ class Security:
         self.went_on = False  # the server continued after the client had said all
         self.failed: tuple[str | None, str] | None = None  # reason and reply code
         self.refused = False  # by bind_nak: it never came to be
+        self.by_auth3 = False  # the client's last token has no answer of its own
         self.by_tokens: str | None = None  # mechanism that per-message tokens show
 
     @property

@@ -1,6 +1,7 @@
 """Interfaces told by the shape of their calls, where a capture starts behind the bind.
 
-Only calls that cannot well be anything else count: an RPC_HEADER_EXT where EcDoRpcExt2 has its own ([MS-OXCRPC] §3.1.4.2), and towers in an answer.
+Only calls that cannot well be anything else count: an RPC_HEADER_EXT where EcDoRpcExt2 has its own ([MS-OXCRPC] §3.1.4.2), a distinguished name where EcDoConnectEx has the user's
+(§3.1.4.1), and towers in an answer.
 """
 from __future__ import annotations
 
@@ -8,10 +9,11 @@ import struct
 from typing import Any, Callable
 
 from .endpoint_mapper import EPT_LOOKUP, EPT_MAP, read_towers
+from .mapi_ndr import Cursor
 from .rpc_interfaces import EMSMDB, EPM
 
 MAX_LOOKS = 50  # calls of one context that are looked at
-EC_DO_RPC_EXT2 = 11
+EC_DO_CONNECT, EC_DO_CONNECT_EX, EC_DO_RPC_EXT2 = 0, 10, 11
 MAX_PAYLOAD_BYTES = 0x40000  # [MS-OXCRPC] §3.1.4.2: cbIn
 _ORDERS = (struct.Struct(">III"), struct.Struct("<III"))
 _header_ext = struct.Struct("<HHHH").unpack_from  # Version, Flags, Size, SizeActual ([MS-OXCRPC] §2.2.2.1)
@@ -32,7 +34,8 @@ class CallShapes:
         """The stub of a request."""
         if self.looks < MAX_LOOKS:
             self.looks += 1
-            if opnum == EC_DO_RPC_EXT2 and is_rpc_ext2(stub, little_endian):
+            shape = _REQUESTS.get(opnum)
+            if shape is not None and shape(stub, little_endian):
                 self.looks = MAX_LOOKS
                 self.found(EMSMDB).request(opnum, stub, at, little_endian)
 
@@ -57,3 +60,16 @@ def is_rpc_ext2(stub: bytes, little_endian: bool = True) -> bool:
         if version == 0 and ext_flags & ~7 == 0 and 0 < size <= actual <= 0x8000 and 8 + size <= count:
             return True
     return False
+
+
+def is_connect(stub: bytes, little_endian: bool = True) -> bool:
+    """`szUserDN` at the start of EcDoConnect's and EcDoConnectEx's request: a string that begins as all legacy distinguished names do and ends with a zero byte."""
+    for wide in (False, True):
+        cursor = Cursor(stub, little_endian, wide)
+        name = cursor.varying()
+        if not cursor.failed and name[:3].lower() == b"/o=" and name[-1] == 0:
+            return True
+    return False
+
+
+_REQUESTS = {EC_DO_CONNECT: is_connect, EC_DO_CONNECT_EX: is_connect, EC_DO_RPC_EXT2: is_rpc_ext2}

@@ -26,6 +26,7 @@ from .http_probe import late, probe  # noqa: F401 - detection asks a parser's mo
 from .http_requests import Request
 from .http_services import (EXCHANGE_FIELDS, LOGIN_PATHS, RPC_METHODS, SEGMENTS, classify, first_segment, location_of, media_type, request_row, row_of,
                             split_target)
+from .mapi_http import KINDS, AnswerBody, MapiBodies
 from .rpc_http import MIN_CHANNEL_LENGTH, ChannelReader
 
 MAX_ROWS = 10000  # of one connection
@@ -51,6 +52,7 @@ class HttpParser(Framing):
     _waiting: Request | None = None  # CONNECT or RPC_CONNECT whose answer decides
     _server_spoke = False
     _logins: Logins | None = None
+    _mapi: MapiBodies | None = None
     _over = False
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
@@ -76,6 +78,8 @@ class HttpParser(Framing):
         if self._logins is not None:
             self._logins.finish()
         facts, http = self.facts, self.http
+        if self._mapi is not None:
+            http.mapi, http.obfuscation = self._mapi.facts, self._mapi.obfuscation
         if facts.channels is not None:
             for reader in self._channels:
                 reader.finish()
@@ -209,7 +213,7 @@ class HttpParser(Framing):
         alone = path.decode("latin-1") in LOGIN_PATHS
         if method in (b"POST", b"PUT") and (kind is not None or alone):
             request.form = kind or "urlencoded", content_type or b"", alone
-        elif row is None or row.service != "autodiscover":
+        elif not _holds_mapi(row) and (row is None or row.service != "autodiscover"):
             return
         request.body, request.body_over = bytearray(), False
         side.take = request
@@ -226,6 +230,8 @@ class HttpParser(Framing):
 
     def body_over(self, side: Side, whole: bool) -> None:
         request = side.take
+        if type(request) is AnswerBody:
+            request.over()
         if type(request) is not Request or request.body_over:
             return
         request.body_over = True
@@ -240,6 +246,9 @@ class HttpParser(Framing):
                     row.request_bytes = request.body_bytes
             if request.row is not None and request.row.service == "autodiscover" and _MAIL_ADDRESS(body) is not None:
                 request.row.email_seen = True
+            if _holds_mapi(request.row):
+                self._mapi = self._mapi or MapiBodies()
+                self._mapi.request(request.row.request_type, bytes(body), request.body_at)
         if request.answer is not None:
             self._settle(request, *request.answer)
         elif request.row is None and self._open and self._open[-1] is request:
@@ -373,6 +382,8 @@ class HttpParser(Framing):
             if type(request) is Request:
                 if request.channel is not None and request.channel.side == SERVER:
                     side.take = self._reader(request.channel, SERVER, True)
+                elif self._mapi is not None and _holds_mapi(request.row):
+                    side.take = AnswerBody(self._mapi, request.row.request_type)
             elif request is None and media_type(named.get(b"content-type")) == "application/rpc":
                 side.take = self._reader(self._channel(SERVER, None), SERVER, True)
 
@@ -466,3 +477,8 @@ class HttpParser(Framing):
         if word.startswith("h2c"):
             self.http.http2 = True
         self.opaque()
+
+
+def _holds_mapi(row: HttpRequest | None) -> bool:
+    """Whether the bodies of a request and its answer are read for what MAPI over HTTP shows."""
+    return row is not None and row.service == "mapi-http" and row.request_type in KINDS

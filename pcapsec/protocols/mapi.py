@@ -56,6 +56,13 @@ class MapiReader:
 
     # --- EMSMDB
 
+    def user(self, name: bytes, at: int) -> None:
+        """The distinguished name of who connects, with its zero byte."""
+        facts = self.facts
+        if facts.user_dn is None and name[:1] == b"/":
+            facts.user_dn, facts.user_dn_at = _text(name), at
+        self._scan(name, 0)
+
     def _connect(self, stub: bytes, at: int, little_endian: bool, extended: bool = False) -> None:
         """EcDoConnect: szUserDN, seven unsigned longs, usFCanConvertCodePages, rgwClientVersion 3 × 2, pulTimeStamp; EcDoConnectEx also rgbAuxIn, cbAuxIn."""
         for wide in (False, True):
@@ -69,17 +76,14 @@ class MapiReader:
             words = [cursor.integer(2) for _ in range(3)]
             if cursor.failed:
                 return
-            facts = self.facts
-            if facts.user_dn is None and name[:1] == b"/":
-                facts.user_dn, facts.user_dn_at = _text(name), at
-            if facts.client_version is None and words[0]:
-                facts.client_version = version(words)
-            self._scan(name, 0)
+            self.user(name, at)
+            if self.facts.client_version is None and words[0]:
+                self.facts.client_version = version(words)
             if extended:
                 cursor.integer(4)
                 auxiliary = cursor.array()
                 if auxiliary and not cursor.failed:
-                    self._auxiliary(auxiliary, 0)
+                    self.auxiliary(auxiliary, 0)
             return
 
     def _connect_ex(self, stub: bytes, at: int, little_endian: bool) -> None:
@@ -111,7 +115,7 @@ class MapiReader:
             self._scan(prefix + shown, 1)
             auxiliary = cursor.varying()
             if auxiliary and not cursor.failed:
-                self._auxiliary(auxiliary, 1)
+                self.auxiliary(auxiliary, 1)
             return
 
     def _rpc_ext(self, stub: bytes, at: int, little_endian: bool) -> None:
@@ -128,11 +132,11 @@ class MapiReader:
                 return
             start = 32
         if length:
-            self._operations(stub[start:start + length], 0)
+            self.operations(stub[start:start + length], 0)
         cursor = Cursor(stub, little_endian, start == 32, after + 8)
         auxiliary = cursor.array()
         if auxiliary and not cursor.failed:
-            self._auxiliary(auxiliary, 0)
+            self.auxiliary(auxiliary, 0)
 
     def _rpc_ext_answer(self, stub: bytes, at: int, little_endian: bool) -> None:
         """Context handle 20, pulFlags, rgbOut (varying), pcbOut, rgbAuxOut (varying), pcbAuxOut, pulTransTime, return value."""
@@ -142,10 +146,10 @@ class MapiReader:
             if cursor.failed or cursor.integer(4) != len(data):
                 continue
             if data:
-                self._operations(data, 1)
+                self.operations(data, 1)
             auxiliary = cursor.varying()
             if auxiliary and not cursor.failed:
-                self._auxiliary(auxiliary, 1)
+                self.auxiliary(auxiliary, 1)
             return
 
     def _rpc(self, stub: bytes, at: int, little_endian: bool) -> None:
@@ -168,7 +172,8 @@ class MapiReader:
                 self._scan(plain, side)
                 return
 
-    def _operations(self, data: bytes, side: int) -> None:
+    def operations(self, data: bytes, side: int) -> None:
+        """An extended buffer of ROPs (rgbIn, rgbOut); `side` sent it."""
         for payload in self._headers(data):
             plain = payload.data
             if plain is None:
@@ -181,7 +186,8 @@ class MapiReader:
                 self._name(listed, side)
                 self._scan(listed, side)
 
-    def _auxiliary(self, data: bytes, side: int) -> None:
+    def auxiliary(self, data: bytes, side: int) -> None:
+        """An extended buffer of blocks about client and server (rgbAuxIn, rgbAuxOut)."""
         for payload in self._headers(data):
             if payload.data and mapi_payload.is_auxiliary(payload.data):
                 self._decoded(KINDS[payload.flags & 3], payload.data)
@@ -241,9 +247,7 @@ class MapiReader:
             name = cursor.varying()
             if cursor.failed or not name or name[-1]:
                 continue
-            if self.facts.user_dn is None and name[:1] == b"/":
-                self.facts.user_dn, self.facts.user_dn_at = _text(name), at
-            self._scan(name, 0)
+            self.user(name, at)
             return
 
     def _scan(self, data: bytes, side: int) -> None:

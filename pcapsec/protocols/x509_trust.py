@@ -1,6 +1,7 @@
-"""Whether a chain as sent leads to a root that the user gave (`--ca FILE`), and whether a certificate signed itself.
+"""Whether a chain as sent leads to a root that the user gave (`--ca FILE`) at the time of the packet, and whether a certificate signed itself (RFC 5280 §6.1).
 
-Signatures are verified with `cryptography`; dates, names and constraints are not looked at here, the rules judge them at the time of the packet.
+Signatures are verified with `cryptography`. Who may sign for others is asked of the issuers in the chain, dates of all of it; names, purposes, revocation and the
+strength of keys and hashes are not looked at here: rules judge them, each with words of its own.
 """
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ class TrustStore:
         self._by_subject: dict[str | None, list[Certificate]] = {}
         for root in roots:
             self._by_subject.setdefault(root.subject, []).append(root)
-        self._chains: dict[tuple[str, ...], str | None] = {}
+        self._chains: dict[tuple[str, ...], tuple[str | None, tuple[Certificate, ...]]] = {}
         self._signed: dict[tuple[str, str], bool] = {}
 
     def __len__(self) -> int:
@@ -81,36 +82,54 @@ class TrustStore:
             raise DefinitionError(f"{path}: no certificate found; expected PEM blocks that begin with {_BEGIN.decode()}")
         return cls(roots)
 
-    def why_not(self, chain: tuple[Certificate, ...]) -> str | None:
-        """Why a chain, leaf first, leads to none of the roots; None when it does."""
+    def why_not(self, chain: tuple[Certificate, ...], ns: int | None = None) -> str | None:
+        """Why a chain, leaf first, leads to none of the roots; None when it does.
+
+        Args:
+            chain: as sent.
+            ns: when, ns since 1970 UTC; None: dates are not asked.
+        """
         if not chain:
             return "no certificate"
         key = tuple([one.sha256 for one in chain])
-        if key not in self._chains:
+        known = self._chains.get(key)
+        if known is None:
             if len(self._chains) >= MAX_KNOWN:
                 self._chains.clear()
-            self._chains[key] = self._walk(chain)
-        return self._chains[key]
+            known = self._chains[key] = self._walk(chain)
+        error, path = known
+        if error is not None or ns is None:
+            return error
+        for one in path:
+            whose = "" if one is chain[0] else "issuer "
+            if one.not_after_ns is not None and ns > one.not_after_ns:
+                return whose + "expired"
+            if one.not_before_ns is not None and ns < one.not_before_ns:
+                return whose + "not yet valid"
+        return None
 
-    def _walk(self, chain: tuple[Certificate, ...]) -> str | None:
-        current, seen = chain[0], set()
+    def _walk(self, chain: tuple[Certificate, ...]) -> tuple[str | None, tuple[Certificate, ...]]:
+        """What is wrong, and the certificates from the leaf to the root that counts."""
+        current, path = chain[0], [chain[0]]
         for _ in range(MAX_DEPTH):
             if current.sha256 in self._roots or current.self_issued and current.spki_sha256 in self._keys:
-                return None
+                return None, tuple(path)
             if current.self_signed:
-                return "self-signed" if current is chain[0] else "unknown root"
-            seen.add(current.sha256)
+                return "self-signed" if current is chain[0] else "unknown root", ()
+            if current is not chain[0] and current.is_ca is not True:
+                return "issuer is no CA", ()
             roots = [one for one in self._by_subject.get(current.issuer, ()) if self._has_signed(one, current)]
             if roots:
-                return None
-            others = [one for one in chain if one.subject == current.issuer and one.sha256 not in seen]
+                return None, (*path, max(roots, key=lambda one: one.not_after_ns or 0))  # a root that was renewed has the same key
+            others = [one for one in chain if one.subject == current.issuer and all(one is not other for other in path)]
             if not others:
-                return "bad signature" if self._by_subject.get(current.issuer) else "issuer unknown"
+                return "bad signature" if self._by_subject.get(current.issuer) else "issuer unknown", ()
             signers = [one for one in others if self._has_signed(one, current)]
             if not signers:
-                return "bad signature"
+                return "bad signature", ()
             current = signers[0]
-        return "chain too long"
+            path.append(current)
+        return "chain too long", ()
 
     def _has_signed(self, issuer: Certificate, subject: Certificate) -> bool:
         key = issuer.sha256, subject.sha256

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from ..records import SEVERITIES, Finding, HttpRequest, RpcContext, Session
+from ..records import SEVERITIES, Facts, Finding, HttpRequest, RpcContext, Session
 from ..rules.exchange import exchange_contexts
 from ..rules.requests import redirected
 from ..tables.access import LEVEL_NAMES, login_of
@@ -128,9 +128,14 @@ class ExchangeAccess:
         self.n_more += other.n_more
 
 
+def seen_facts(session: Session) -> Facts:
+    """What is known of a conversation's use: what was read inside TLS, where keys were given."""
+    return session.facts if session.inner is None else session.inner
+
+
 def _told_name(session: Session) -> str | None:
     """The server's name as its logins tell it: in NTLM's challenge, or in the name of the service that a Kerberos ticket is for."""
-    for login in session.facts.logins:
+    for login in seen_facts(session).logins:
         details = login.details
         name = (details.get("target") or {}).get("dns_host") or (details.get("spn") or "").partition("/")[2]
         if name:
@@ -142,7 +147,7 @@ Use = tuple[str | None, str | None, str, str]  # account as shown, principal of 
 
 
 def _rpc_uses(session: Session) -> Iterator[Use]:
-    for _, context, _ in exchange_contexts(session.facts):
+    for _, context, _ in exchange_contexts(seen_facts(session)):
         login = login_of(context)
         principal = login.principal if login is not None else None
         account = f"{login.domain}\\{principal}" if principal and login.domain and "\\" not in principal and "@" not in principal else principal
@@ -180,7 +185,8 @@ def mechanism_of(context: RpcContext) -> str:
 
 
 def _http_uses(session: Session) -> Iterator[Use]:
-    http = session.facts.http
+    facts = seen_facts(session)
+    http = facts.http
     if http is None:
         return
     by_road: dict[str, list[HttpRequest]] = {}
@@ -188,9 +194,9 @@ def _http_uses(session: Session) -> Iterator[Use]:
         road = HTTP_ROADS.get(request.service)
         if road is not None and request.service_sure and not (redirected(request) and request.auth_scheme is None and not request.session_cookie):
             by_road.setdefault(road, []).append(request)
-    of_connection = next((login for login in session.facts.logins if login.protocol == "http" and login.principal), None)  # NTLM counts for what follows it
+    of_connection = next((login for login in facts.logins if login.protocol == "http" and login.principal), None)  # NTLM counts for what follows it
     for road, requests in by_road.items():
-        if road == "RPC over HTTP" and session.facts.rpc:  # told by its contexts, with the inner protection
+        if road == "RPC over HTTP" and facts.rpc:  # told by its contexts, with the inner protection
             continue
         named = [request for request in requests if request.principal]
         if named:

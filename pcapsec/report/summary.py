@@ -9,7 +9,7 @@ from typing import Iterable
 
 from ..records import SEVERITIES, Finding, Login, Session
 from ..tables.rows import server_name
-from .exchange import NOTHING, ExchangeAccess, worse
+from .exchange import NOTHING, ExchangeAccess, seen_facts, worse
 
 MAX_SERVERS = 2000  # servers remembered per list: more than anybody reads on a terminal
 MAX_ACCOUNTS = 20000  # accounts remembered in all
@@ -207,7 +207,8 @@ class Summary(Tally):
                 self._login(session, login)
         if session.findings:
             self._findings(session, session.findings)
-        if facts.rpc is not None or facts.http is not None:
+        seen = seen_facts(session)
+        if seen.rpc is not None or seen.http is not None:
             self.exchange.session(session, server_name(session))
         elif session.tls_mode != "none":
             self.exchange.encrypted_session(session)

@@ -295,7 +295,9 @@ def _shares(summary: Summary, captures: list[Capture], width: int) -> list:
         parts.append(Padding(table, (1, 0, 0, 2)))
         fine = total.verdicts["protected"]
         if fine:
-            parts.append(_indented(Text(f"{_n(fine, 'conversation')} ({_percent(fine, total.sessions)}) went encrypted: nothing in them could be read here.", style="green")))
+            with_keys = sum(capture.decrypted_sessions for capture in captures)
+            told = f"nobody without the keys could read them; with the keys {with_keys} were read" if with_keys else "nothing in them could be read here"
+            parts.append(_indented(Text(f"{_n(fine, 'conversation')} ({_percent(fine, total.sessions)}) went encrypted: {told}.", style="green")))
         weak = total.verdicts["weak"]
         if weak:
             parts.append(_indented(Text(f"In clear: {_n(weak, 'conversation')} without TLS in which nothing that matters was seen to pass.", style="dim")))

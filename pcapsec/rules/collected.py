@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..records import CLIENT, Session
+from ..records import CLIENT, Session, TlsHandshake
 from .requests import MAIL_SERVICES, MAX_LISTED
+from .webnames import MAYBE_WEB
 
 MAX_HOSTS = 10_000  # of either kind; with their paths a few MiB
+MAX_KEYS, MAX_CHOICES = 8, 32  # of one server
+_NONE: dict = {}
 
 
 class Place(NamedTuple):
@@ -40,18 +43,34 @@ class ClearHost:
         self.n_requests += n_requests
 
 
+class KeyUse:
+    """A public key that a server showed."""
+
+    __slots__ = ("first", "last_ns", "issuer")
+
+    def __init__(self, first: Place, last_ns: int, issuer: str | None):
+        self.first, self.last_ns, self.issuer = first, last_ns, issuer
+
+    def __reduce__(self):
+        return KeyUse, (self.first, self.last_ns, self.issuer)
+
+
 class Collected:
     """What was collected.
 
     Attributes:
         clear: host name (without one, the server's address) -> ClearHost.
         encrypted: server name, or the address where the client named none, of TLS on web ports -> where it was first seen.
-        n_more: hosts that no longer fitted.
+        keys: address, port and server name of TLS -> hash of each public key shown there -> KeyUse.
+        choices: address and port of TLS 1.2 -> (suite chosen, suites offered) -> where it was first seen.
+        n_more: hosts and servers that no longer fitted.
     """
 
     def __init__(self) -> None:
         self.clear: dict[str, ClearHost] = {}
         self.encrypted: dict[str, Place] = {}
+        self.keys: dict[tuple[str, int, str], dict[str, KeyUse]] = {}
+        self.choices: dict[tuple[str, int], dict[tuple[str, tuple[str, ...]], Place]] = {}
         self.n_more = 0
 
     def session(self, session: Session) -> None:
@@ -60,18 +79,70 @@ class Collected:
             self._tls(session)
         elif session.facts.http is not None:
             self._http(session)
+        if session.tls is not None and session.tls.cipher_suite is not None:
+            self._handshake(session, session.tls)
+
+    def _handshake(self, session: Session, tls: TlsHandshake) -> None:
+        if tls.certificates and (spki := tls.certificates[0].spki_sha256) is not None:
+            name = session.server_ip, session.server_port, (tls.sni or "").lower()
+            use = self.keys.get(name, _NONE).get(spki)
+            if use is not None and session.start_ns >= use.first.ts_ns:
+                use.last_ns = max(use.last_ns, session.start_ns)
+            else:
+                self._key(name, spki, KeyUse(_place(session), session.start_ns, tls.certificates[0].issuer))
+        if tls.version == "TLSv1.2" and tls.offer is not None:
+            choice = tls.cipher_suite, tls.offer.suites
+            place = self.choices.get((session.server_ip, session.server_port), _NONE).get(choice)
+            if place is None or session.start_ns < place.ts_ns:
+                self._choice((session.server_ip, session.server_port), choice, _place(session))
+
+    def _key(self, name: tuple[str, int, str], spki: str, use: KeyUse) -> None:
+        uses = self.keys.get(name)
+        if uses is None:
+            if len(self.keys) >= MAX_HOSTS:
+                self.n_more += 1
+                return
+            uses = self.keys[name] = {}
+        known = uses.get(spki)
+        if known is None:
+            if len(uses) < MAX_KEYS:
+                uses[spki] = use
+            return
+        if use.first < known.first:
+            known.first, known.issuer = use.first, use.issuer
+        known.last_ns = max(known.last_ns, use.last_ns)
+
+    def _choice(self, name: tuple[str, int], choice: tuple[str, tuple[str, ...]], place: Place) -> None:
+        choices = self.choices.get(name)
+        if choices is None:
+            if len(self.choices) >= MAX_HOSTS:
+                self.n_more += 1
+                return
+            choices = self.choices[name] = {}
+        known = choices.get(choice)
+        if known is not None:
+            choices[choice] = min(known, place)
+        elif len(choices) < MAX_CHOICES:
+            choices[choice] = place
 
     def _tls(self, session: Session) -> None:
-        tls = session.tls
-        if tls is None or tls.version is None or tls.established is False or session.service not in (None, "https"):
+        name = self.name_of(session)
+        if name is None:
             return
-        name = (tls.sni or session.server_ip).lower().rstrip(".")
+        name = name or session.server_ip
         known = self.encrypted.get(name)
         if known is None and len(self.encrypted) >= MAX_HOSTS:
             self.n_more += 1
         elif known is None or session.start_ns <= known.ts_ns:
             place = Place(session.start_ns, session.capture, session.frame, session.session_id, _server(session))
             self.encrypted[name] = place if known is None else min(known, place)
+
+    def name_of(self, session: Session) -> str | None:
+        """Under which name a TLS conversation is noted: "" for its server's address, None for not at all."""
+        tls = session.tls
+        if tls is None or tls.version is None or tls.established is False or session.service not in MAYBE_WEB:
+            return None
+        return (tls.sni or "").lower().rstrip(".")
 
     def _http(self, session: Session) -> None:
         answered: dict[str, tuple[int, set[str], int]] = {}
@@ -98,6 +169,12 @@ class Collected:
     def merge(self, other: "Collected") -> None:
         """Add what another worker collected."""
         self.n_more += other.n_more
+        for name, uses in other.keys.items():
+            for spki, use in uses.items():
+                self._key(name, spki, use)
+        for server, choices in other.choices.items():
+            for choice, place in choices.items():
+                self._choice(server, choice, place)
         for name, host in other.clear.items():
             self._clear(name, host.first, host.paths, host.addresses, host.n_requests)
         for name, place in other.encrypted.items():
@@ -110,3 +187,7 @@ class Collected:
 
 def _server(session: Session) -> str:
     return f"[{session.server_ip}]:{session.server_port}" if ":" in session.server_ip else f"{session.server_ip}:{session.server_port}"
+
+
+def _place(session: Session) -> Place:
+    return Place(session.start_ns, session.capture, session.frame, session.session_id, _server(session))

@@ -1,7 +1,7 @@
 """What the rules about RPC share: which interfaces carry mail, what protects a context, and how sure that is.
 
-Only Exchange's interfaces are judged by the level of their calls. Windows asks its endpoint mapper and other services without protection all day long, and that is
-none of mail's business.
+Only Exchange's interfaces are judged by the level of their calls. Windows asks its endpoint mapper and other services without protection all day
+long, and that is none of mail's business.
 """
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ KINDS = {  # [MS-OXCRPC] §1.9, [MS-OXNSPI] §1.9, [MS-OXABREF] §1.9
 MAILBOX = frozenset(("emsmdb", "asyncemsmdb"))  # the others are the directory: names and addresses, no mail
 RPC_METHODS = frozenset(("RPC_IN_DATA", "RPC_OUT_DATA", "RPC_CONNECT"))  # [MS-RPCH] §2.1
 MAX_FINDINGS = 20  # of one rule about one conversation: a hostile one may define thousands of contexts
+MAX_LOOKED_AT = 10_000  # contexts and their securities, when those of one login are looked for: there may be a hundred on each of a thousand
 MAX_SHOWN = 20  # operations, names and endpoints in one finding's evidence
 
 
@@ -34,7 +35,13 @@ def contexts(facts: Facts) -> Iterator[tuple[RpcFacts, RpcContext]]:
 
 def exchange_contexts(facts: Facts) -> list[tuple[RpcFacts, RpcContext, str]]:
     """Those on an interface of Exchange, with its short name."""
-    return [(association, context, KINDS[context.interface_uuid]) for association, context in contexts(facts) if context.interface_uuid in KINDS]
+    found: list[tuple[RpcFacts, RpcContext, str]] = []
+    if facts.rpc:  # asked for every web page, too
+        for association in facts.rpc:
+            for context in association.contexts:
+                if context.interface_uuid in KINDS and context.accepted is not False:
+                    found.append((association, context, KINDS[context.interface_uuid]))
+    return found
 
 
 def is_unknown(context: RpcContext) -> bool:
@@ -42,14 +49,22 @@ def is_unknown(context: RpcContext) -> bool:
     return context.interface_uuid is None and context.interface is None and context.auth_level != PRIVACY
 
 
+def has_unknown(facts: Facts) -> bool:
+    for association in facts.rpc or ():
+        for context in association.contexts:
+            if context.interface_uuid is None and context.accepted is not False and is_unknown(context):
+                return True
+    return False
+
+
 def nothing_to_judge(session: Session, facts: Facts) -> Verdict:
     """The answer where no context of Exchange's was seen: none there, or nobody can tell."""
     if facts.rpc:
-        if any(is_unknown(context) for _, context in contexts(facts)):
+        if has_unknown(facts):
             return not_observable(session.unseen_client or "midstream")
         if session.unseen_client is not None and not any(association.contexts for association in facts.rpc):
             return not_observable(session.unseen_client)
-    elif facts.channels or session.protocol == "http" and has_rpc_request(facts):
+    elif facts.channels:
         return not_observable(session.unseen_client or "one_sided")  # the two channels of RPC over HTTP only make sense together
     elif session.protocol == "dcerpc" and session.unseen_client is not None:
         return not_observable(session.unseen_client)
@@ -73,10 +88,6 @@ def unless_lost(session: Session, facts: Facts, *sides: int) -> Verdict:
         if reason is not None:
             return not_observable(reason)
     return PASS
-
-
-def has_rpc_request(facts: Facts) -> bool:
-    return facts.http is not None and any(request.method in RPC_METHODS for request in facts.http.requests)
 
 
 def level_name(level: int | None) -> str:
@@ -114,7 +125,9 @@ def columns(login: Login | None, mechanism: str | None) -> dict[str, Any]:
 
 def described(context: RpcContext) -> dict[str, Any]:
     """Evidence that all findings about one context show."""
-    shown: dict[str, Any] = {"interface": context.interface or context.interface_uuid, "interface_source": context.interface_source, "transport": context.transport}
+    shown: dict[str, Any] = {
+        "interface": context.interface or context.interface_uuid, "interface_source": context.interface_source, "transport": context.transport,
+    }
     if context.auth_level is not None:
         shown["auth_level"], shown["auth_level_name"] = context.auth_level, level_name(context.auth_level)
     if context.auth_type is not None:
@@ -136,15 +149,27 @@ def securities(facts: Facts) -> Iterator[tuple[RpcFacts, RpcSecurity]]:
 
 def security_of(facts: Facts, login: Login) -> tuple[RpcFacts, RpcSecurity] | None:
     """The security context that a login set up."""
+    n_looked_at = 0
     for association, security in securities(facts):
+        n_looked_at += 1
         if security.login is login:
             return association, security
+        if n_looked_at == MAX_LOOKED_AT:
+            break
     return None
 
 
 def users(association: RpcFacts, security: RpcSecurity) -> list[RpcContext]:
     """The presentation contexts that a security context protects."""
-    return [context for context in association.contexts if context.accepted is not False and any(one is security for one in context.securities)]
+    found: list[RpcContext] = []
+    n_looked_at = 0
+    for context in association.contexts:
+        n_looked_at += 1 + len(context.securities)
+        if n_looked_at > MAX_LOOKED_AT:
+            break
+        if context.accepted is not False and any(one is security for one in context.securities):
+            found.append(context)
+    return found
 
 
 def level_of(context: RpcContext, security: RpcSecurity) -> int | None:

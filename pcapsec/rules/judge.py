@@ -10,10 +10,10 @@ import time
 import traceback
 from typing import Any, Iterable
 
-from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Session
+from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login, RegularSession, Session
 from .policy import Policy
 from .registry import all_rules
-from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, VERDICTS, Rule, Verdict, finding_id, not_observable
+from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
 from .verdict import is_sound, layered_verdict, session_verdict
@@ -32,9 +32,9 @@ _SERVICE_PROTOCOL = {
 class _Plan:
     """Which rules a protocol has, in order of ids."""
 
-    def __init__(self, rules: Iterable[Rule], protocol: str, hint: str | None):
+    def __init__(self, rules: Iterable[Rule], protocol: str, hint: str | None, with_tls: bool):
         self.rules = [rule for rule in rules if rule.scope != "capture"]
-        self.applies = {rule.id for rule in self.rules if rule.protocols == ANY or protocol in rule.protocols}
+        self.applies = {rule.id for rule in self.rules if (rule.protocols == ANY or protocol in rule.protocols) and (with_tls or rule.category != "tls")}
         self.unparsed = {rule.id for rule in self.rules if hint in rule.protocols} if hint else set()
         mine = [rule for rule in self.rules if rule.id in self.applies]
         of_session = [rule for rule in mine if rule.scope == "session"]
@@ -46,16 +46,20 @@ class _Plan:
         self.several = any(rule.several for rule in self.session_rules)
         self.message_rules = [rule for rule in mine if rule.scope == "message"]
         self.index_of = {rule.id: index for index, rule in enumerate(self.rules)}
-        self._login_rules = [rule for rule in mine if rule.scope == "login"]
-        self._by_mechanism: dict[str, list[Rule]] = {}
+        self._protocol = protocol
+        self._by_mechanism: dict[tuple[str, str], list[Rule]] = {}
         self._quiet: dict[tuple, list[tuple[str, Verdict]]] = {}
 
-    def login_rules(self, mechanism: str) -> list[Rule]:
-        known = self._by_mechanism.get(mechanism)
+    def login_rules(self, login: Login) -> list[Rule]:
+        """Those about a login. One protocol may carry another, each with its own login: a web login then opens the connection on which RPC or mail is spoken, or RPC's stands in a web
+        request."""
+        known = self._by_mechanism.get((login.protocol, login.mechanism))
         if known is None:
-            known = [rule for rule in self._login_rules if not rule.mechanisms or any(_matches(mechanism, name) for name in rule.mechanisms)]
+            spoken = login.protocol if login.protocol in TOKENS else self._protocol
+            known = [rule for rule in self.rules if rule.scope == "login" and (rule.protocols == ANY or spoken in rule.protocols)
+                     and (not rule.mechanisms or any(_matches(login.mechanism, name) for name in rule.mechanisms))]
             if len(self._by_mechanism) < MAX_MECHANISMS:
-                self._by_mechanism[mechanism] = known
+                self._by_mechanism[login.protocol, login.mechanism] = known
         return known
 
     def quiet(self, unseen: tuple[str | None, str | None], unparsed: bool, wrapped: bool) -> list[tuple[str, Verdict]]:
@@ -89,6 +93,20 @@ class _Profile:
         return self.assessments
 
 
+class Alike:
+    """What was said of a TLS conversation, as far as it holds for all with an equal handshake on the same server port.
+
+    era: of the judge's memory; key: under which its answers are counted; rules: those that must be asked of each; profiles: what they said -> whose answers are counted.
+    """
+
+    __slots__ = ("era", "key", "rules", "judges", "places", "profiles")
+
+    def __init__(self, era: int, key: tuple, rules: list[Rule], places: list[int]):
+        self.era, self.key, self.rules, self.places = era, key, rules, places
+        self.judges = [rule.judge for rule in rules]
+        self.profiles: dict[tuple[Verdict, ...], _Profile] = {}
+
+
 class Judge:
     """All rules, a policy, and the counts of their verdicts.
 
@@ -113,13 +131,20 @@ class Judge:
         self._salts: dict[tuple[str, str], int] = {}
         self._plans: dict[str | tuple[str, str], _Plan] = {}
         self._profiles: dict[tuple, _Profile] = {}
+        self._era = 0  # how often they were forgotten
 
-    def session(self, session: Session) -> None:
-        """Fill findings, not_observable, verdict and worst_severity of a session that is over."""
+    def session(self, session: Session) -> tuple[tuple, tuple[str, ...]]:
+        """Fill findings, not_observable, verdict and worst_severity of a session that is over.
+
+        Returns: what `alike` asks for: the key of its answers, and the rules that asked whether they had spoken before.
+        """
         facts, site, findings = session.facts, self.site, session.findings
+        site.consulted.clear()
         plan_key: Any = session.protocol if session.tls_mode != "implicit" else "tls"
         if plan_key == "unknown":
             plan_key = "unknown", session.service
+        elif session.tls is not None and plan_key != "tls":
+            plan_key = f"{plan_key}+tls"
         plan = self._plans.get(plan_key)
         if plan is None:
             plan = self._plan(plan_key)
@@ -142,13 +167,66 @@ class Judge:
             profile = self._new_profile(key, plan, (quality or (PASS,) * len(plan.quality_rules)) + answers, dict(said), session)
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]  # shared, so a tuple
-        if facts.http is not None or plan_key == "tls":
+        if facts.http is not None or session.tls is not None:
             site.collected.session(session)
         if self.full:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         if findings:
             self._settle(session, findings)
         session.verdict = plan.verdict(session, facts)
+        return key, tuple(site.consulted)
+
+    def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:
+        """Of a session and what `session` returned for it: what `repeat` asks for; None when each must be judged for itself.
+
+        A rule is asked again when it found something, or asked whether it had spoken before, or when it looks at times or sizes at all (`Rule.varies`).
+        """
+        key, consulted = said
+        plan, quality, answers = self._plans[key[0]], key[4], key[5]
+        if key[0] != "tls" or quality is not None or session.tls_mode != "implicit" or key[6]:
+            return None
+        chosen = [index for index, (rule, answer) in enumerate(zip(plan.session_rules, answers)) if rule.varies or answer is FAIL or rule.id in consulted]
+        return Alike(self._era, key, [plan.session_rules[index] for index in chosen], chosen)
+
+    def repeat(self, session: RegularSession) -> None:
+        """The same as `session`, for a session whose like was judged."""
+        alike: Alike = session.alike
+        if alike.era != self._era:
+            session.findings = []
+            self.session(session)
+            return
+        site, facts, findings = self.site, session.facts, []
+        try:
+            outcomes = [judge(session, facts, site) for judge in alike.judges]
+        except Exception:
+            outcomes = self._carefully(alike.rules, session, facts)
+        answers = _sorted_out(_unpacked(outcomes, findings), findings)
+        profile = alike.profiles.get(answers)
+        if profile is None:
+            profile = self._profile_like(alike, answers, session)
+        profile.count += 1
+        session.not_observable = profile.not_observable  # type: ignore[assignment]
+        site.collected.session(session)
+        if self.full:
+            session.assessments = profile.spelt_out()  # type: ignore[assignment]
+        session.findings = findings
+        if findings:
+            self._settle(session, findings)
+        else:
+            session.worst_severity = None
+
+    def _profile_like(self, alike: Alike, answers: tuple[Verdict, ...], session: Session) -> _Profile:
+        every = list(alike.key[5])
+        for index, answer in zip(alike.places, answers):
+            every[index] = answer
+        key = *alike.key[:5], tuple(every), ()
+        profile = self._profiles.get(key)
+        if profile is None:
+            plan = self._plans[key[0]]
+            profile = self._new_profile(key, plan, (PASS,) * len(plan.quality_rules) + key[5], {}, session)
+        if alike.era == self._era:  # else its profiles were just forgotten
+            alike.profiles[answers] = profile
+        return profile
 
     def capture(self, captures: list[Capture]) -> list[Finding]:
         """Judge the captures as such, after all sessions."""
@@ -207,7 +285,7 @@ class Judge:
         """Call the rules about logins and messages; returns what they said other than the quiet answer."""
         said: dict[str, Verdict] = {}
         for login in facts.logins:
-            self._ask_about(plan.login_rules(login.mechanism), session, login, findings, said)
+            self._ask_about(plan.login_rules(login), session, login, findings, said)
         for message in facts.messages:
             self._ask_about(plan.message_rules, session, message, findings, said)
         return tuple(said.items())
@@ -228,14 +306,15 @@ class Judge:
                 said.setdefault(rule.id, outcome)
 
     def _plan(self, key: Any) -> _Plan:
-        protocol, hint = (key[0], _SERVICE_PROTOCOL.get(key[1])) if isinstance(key, tuple) else (key, None)
-        plan = self._plans[key] = _Plan(self.rules.values(), protocol, hint)
+        protocol, hint = (key[0], _SERVICE_PROTOCOL.get(key[1])) if isinstance(key, tuple) else (key.partition("+")[0], None)
+        plan = self._plans[key] = _Plan(self.rules.values(), protocol, hint, key == "tls" or key[-4:] == "+tls")
         return plan
 
     def _new_profile(self, key: tuple, plan: _Plan, outcomes: tuple[Verdict, ...], said: dict[str, Verdict], session: Session) -> _Profile:
         if len(self._profiles) >= MAX_PROFILES:
             self._fold()
             self._profiles.clear()
+            self._era += 1
         verdicts = plan.quiet((session.unseen_client, session.unseen_server), bool(session.unparsed), session.facts.sasl_wrapped).copy()
         index_of = plan.index_of
         for rule_id, verdict in said.items():

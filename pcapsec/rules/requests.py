@@ -32,9 +32,9 @@ def nothing_seen(session: Session) -> Verdict:
     return NOT_APPLICABLE if session.unseen_client is None else not_observable(session.unseen_client)
 
 
-def request_of(session: Session, login: Login) -> HttpRequest | None:
+def request_of(session: Session, login: Login, facts: Facts | None = None) -> HttpRequest | None:
     """The request that carried a login; None when it is not among those kept. Requests stand in the order of their offsets."""
-    http = session.facts.http
+    http = (session.facts if facts is None else facts).http
     if http is None:
         return None
     requests = http.requests

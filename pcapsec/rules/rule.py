@@ -21,6 +21,7 @@ MAIL = SMTP + ACCESS
 RPC = ("dcerpc", "http", "smb")  # what carries DCE/RPC: TCP itself, RPC over HTTP, named pipes
 TOKENS = RPC + ("ldap",)  # where logins are NTLM or Kerberos tokens as they are, without SASL's base64
 PROTOCOLS = MAIL + TOKENS + ("tls",)
+TLS = ("tls",) + MAIL + ("ldap", "http")  # where TLS begins: at once, or after STARTTLS or its like
 ANY = ("any",)  # every conversation, whatever its protocol
 
 LOWER = {"critical": "high", "high": "medium", "medium": "low", "low": "info", "info": "info"}  # severity one step down
@@ -44,6 +45,7 @@ class Rule:
     mechanisms: tuple[str, ...] = ()  # login scope: those it is called for, "SCRAM-*" is a prefix; empty: all
     remediation: str
     references: tuple[str, ...]
+    varies: bool = False  # its module looks at times or sizes of a conversation; filled in by the registry. What else it looks at is equal where handshakes are, and addresses stand in findings alone
     page: str = ""  # manual page: the module's docstring, filled in by the registry
     judge: Callable[..., Any] | None = None  # filled in by the registry
 

@@ -25,7 +25,8 @@ class Site:
         self.now_ns = 0  # the present, for rules about timestamps; the judge sets it
         self.local_domains = frozenset(self.policy.local_domains)
         self._scopes = _Scopes(self.policy.internal_networks)
-        self._said: set[object] = set()
+        self._said: set[tuple] = set()
+        self.consulted: list[str] = []  # rules that asked for the first time of something; the judge empties it
         self.collected = Collected()  # of all sessions, for rules about captures
 
     def scope(self, address: str) -> str:
@@ -50,8 +51,9 @@ class Site:
             domain = domain.partition(".")[2]
         return False
 
-    def first_time(self, key: object) -> bool:
-        """True once per key."""
+    def first_time(self, key: tuple) -> bool:
+        """True once per key, a tuple that begins with the rule's id."""
+        self.consulted.append(key[0])
         if key in self._said:
             return False
         if len(self._said) >= MAX_REMEMBERED:

@@ -3,10 +3,10 @@
 A credential that was sent stands above what made that possible; without one, the missing or unused protection stands above what passed in clear.
 A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one.
 
-HTTP, RPC, LDAP and SMB: a conversation is one story, whose root is the strongest finding. Between equals the order is RPC's missing encryption (outer, then inner: PS512,
-PS502, PS501), then credentials, then content. What speaks of one login hangs on the strongest of its kind for that login: NTLMv1 (PS107) above the readable exchange (PS106)
-above the web login that carried it (PS124). A credential stays a root of its own beside the session's, for there may be several accounts, unless RPC's missing encryption is
-the root: then the login is part of that story.
+HTTP, RPC, LDAP and SMB: a conversation is one story, whose root is the strongest finding. Between equals the order is RPC's missing encryption (outer,
+then inner: PS512, PS502, PS501), then credentials, then content. What speaks of one login hangs on the strongest of its kind for that login: NTLMv1
+(PS107) above the readable exchange (PS106) above the web login that carried it (PS124). A credential stays a root of its own beside the session's, for
+there may be several accounts, unless RPC's missing encryption is the root: then the login is part of that story.
 """
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OF_ONE_LOGIN = frozenset(("PS106", "PS115", "PS126", "PS210"))  # they share the
 INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | OF_ONE_LOGIN
 LAYERED = frozenset(("dcerpc", "http", "ldap", "smb"))  # protocols whose story is told by `link_layered`
 _TIES = (
-    "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603", "PS503", "PS516",
-    "PS505", "PS504", "PS507", "PS508",
+    "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603",
+    "PS503", "PS516", "PS505", "PS504", "PS507", "PS508",
 )  # the first is the root of an equally strong one behind it; others follow in order of their ids
 TRAFFIC = frozenset(("PS512", "PS502", "PS501"))
 LOGINS = frozenset(("PS106", "PS107", "PS108", "PS116", "PS117", "PS122", "PS123", "PS124", "PS601"))

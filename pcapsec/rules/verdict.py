@@ -1,14 +1,17 @@
 """One word for a session: protected, exposed, weak or unknown.
 
-    protected  TLS throughout, or begun before anything that matters; RPC whose calls are all sealed by Kerberos with AES; SMB that encrypts; LDAP inside such a layer
+    protected  TLS throughout, or begun before anything that matters; RPC whose calls are all sealed by Kerberos with AES; SMB that encrypts; LDAP in
+               such a layer
     exposed    a credential or content passed in clear; in RPC a call to Exchange below level 6, or an NTLMv1 login, from which the keys can be computed
-    weak       nothing passed that matters, and nothing would have protected it; RPC that is sealed by NTLM's RC4 or by weak Kerberos; RPC of other interfaces below level 6
+    weak       nothing passed that matters, and nothing would have protected it; TLS that failed or is below what BCP 195 demands; RPC that is sealed by
+               NTLM's RC4 or by weak Kerberos; RPC of other interfaces below level 6
     unknown    bytes that could have told are missing
 """
 from __future__ import annotations
 
 from ..records import CLIENT, SERVER, Facts, HttpRequest, Login, RpcContext, RpcSecurity, Session
 from .exchange import PRIVACY, contexts, exchange_contexts, is_unknown, lost
+from .handshake import is_weak
 from .logins import is_anonymous_command
 from .requests import MAIL_SERVICES, is_page_around
 
@@ -34,14 +37,19 @@ def session_verdict(session: Session, facts: Facts) -> str:
     unknown: bytes that could have held either are missing. weak: nothing passed that matters, and nothing would have protected it.
     """
     if session.tls_mode == "implicit" or session.protocol == "tls":
-        return "weak" if session.tls is not None and session.tls.established is False else "protected"
+        return "protected" if _is_strong(session) else "weak"
     if _is_exposed(session, facts):
         return "exposed"
     if session.protocol == "unknown" or session.unseen_client is not None or session.unseen_server is not None:
         return "unknown"
-    if facts.tls_started and not facts.messages and (session.tls is None or session.tls.established is not False):
+    if facts.tls_started and not facts.messages and _is_strong(session):
         return "protected"
     return "weak"
+
+
+def _is_strong(session: Session) -> bool:
+    """TLS that did not fail and is not below what BCP 195 demands, as far as it was seen."""
+    return session.tls is None or session.tls.established is not False and not is_weak(session.tls)
 
 
 def _is_exposed(session: Session, facts: Facts) -> bool:
@@ -135,6 +143,9 @@ def _kerberos_strength(login: Login) -> str | None:
 def _ldap_verdict(facts: Facts) -> str:
     if facts.sasl_wrapped:
         layers = [login for login in facts.logins if login.details.get("layer") is not None or login.exposure in ("guessable", "ticket")]
-        strong = layers and all(login.exposure == "ticket" and login.details.get("layer") == "confidentiality" and _kerberos_strength(login) == "strong" for login in layers)
-        return "protected" if strong else "weak"
+        return "protected" if layers and all(map(_is_strong_layer, layers)) else "weak"
     return "protected" if facts.tls_started and not facts.logins else "weak"
+
+
+def _is_strong_layer(login: Login) -> bool:
+    return login.exposure == "ticket" and login.details.get("layer") == "confidentiality" and _kerberos_strength(login) == "strong"

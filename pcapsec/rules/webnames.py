@@ -1,35 +1,78 @@
-"""What the name of a host says about the mail web service behind it. A guess: the name is chosen by people."""
+"""What the name of a host says about the mail service behind it, and whose it is. A guess where a person chose the name, and good knowledge for hosts of large providers.
+
+Sessions take their service from here where nothing better tells (`pipeline/services.py`), rules of the web family their evidence: one table for both.
+"""
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from .providers import PROVIDERS, REGIONAL
+
 SURE, LIKELY, PERHAPS = 0.9, 0.6, 0.4
-_CLOUD = (  # ends of names of Microsoft's cloud, longest first
-    ("mail.protection.outlook.com", "exchange-online"), ("protection.outlook.com", "exchange-online"), ("mail.microsoftonline.com", "exchange-online"),
-    ("outlook.office365.com", "exchange-online"), ("outlook.office.com", "exchange-online"), ("outlook.com", "exchange-online"),
-    ("outlook.de", "exchange-online"), ("partner.outlook.cn", "exchange-online"), ("office365.us", "exchange-online"),
-)
+WEB_SERVICES = frozenset(("https", "exchange-online", "autodiscover", "owa", "ews", "ecp", "oab", "activesync", "mapi-http", "rpc-proxy", "exchange", "webmail", "caldav", "jmap", "gmail-api"))
+MAYBE_WEB = WEB_SERVICES | {None}  # of a TLS session that may carry HTTP
 _FIRST_LABEL = {
     "autodiscover": ("autodiscover", SURE), "owa": ("owa", LIKELY), "webmail": ("webmail", LIKELY), "exchange": ("exchange", LIKELY), "eas": ("activesync", LIKELY),
-    "activesync": ("activesync", LIKELY), "ews": ("ews", LIKELY), "outlook": ("exchange", LIKELY), "mail": ("webmail", PERHAPS), "legacy": ("exchange", PERHAPS),
+    "activesync": ("activesync", LIKELY), "ews": ("ews", LIKELY), "outlook": ("exchange", LIKELY), "mapi": ("mapi-http", LIKELY), "mail": ("webmail", PERHAPS), "legacy": ("exchange", PERHAPS),
+    "imap": ("imaps", LIKELY), "imap4": ("imaps", LIKELY), "imaps": ("imaps", LIKELY), "pop": ("pop3s", LIKELY), "pop3": ("pop3s", LIKELY), "pop3s": ("pop3s", LIKELY),
+    "smtp": ("submissions", LIKELY), "smtps": ("submissions", LIKELY), "submission": ("submissions", LIKELY), "sieve": ("managesieve", LIKELY), "ldap": ("ldaps", LIKELY), "ldaps": ("ldaps", LIKELY),
 }
+MAX_LABELS = 12
+MAX_NAME = 255  # RFC 1035 §2.3.4
 MAX_MEMO = 4096
-_memo: dict[str, tuple[str, float] | None] = {}
+_memo: dict[str, "Known"] = {}
 
 
-def guess(name: str) -> tuple[str, float] | None:
-    """(service, score) for a host name, None where it suggests no mail."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a host name tells."""
+
+    provider: str | None = None  # None: nobody's that is known
+    service: str | None = None  # as table `sessions` names it; None: suggests no mail
+    score: float = 0.0  # how strongly, 0 to 1
+
+
+NOTHING = Known()
+
+
+def look_up(name: str) -> Known:
+    """What a host name, or the name in a certificate, tells. Remembered: the same few names come again and again."""
     try:
         return _memo[name]
     except KeyError:
         pass
+    if len(name) > MAX_NAME:
+        return NOTHING
     if len(_memo) >= MAX_MEMO:
         _memo.clear()
     found = _memo[name] = _look_up(name.lower().rstrip(".").removeprefix("*."))
     return found
 
 
-def _look_up(name: str) -> tuple[str, float] | None:
-    for end, service in _CLOUD:
-        if name == end or name.endswith("." + end):
-            return ("autodiscover" if name.startswith("autodiscover") else service), SURE
+def guess(name: str) -> tuple[str, float] | None:
+    """(web service, score) for a host name, None where it suggests no mail."""
+    found = look_up(name)
+    return (found.service, found.score) if found.service in WEB_SERVICES else None
+
+
+def _look_up(name: str) -> Known:
     first, dot, rest = name.partition(".")
-    return _FIRST_LABEL.get(first) if dot and rest else None
+    labels = name.split(".")
+    if len(labels) > MAX_LABELS:
+        return NOTHING
+    suggested = _FIRST_LABEL.get(first) if dot and rest else None
+    for n in range(len(labels), 1, -1):
+        entry = PROVIDERS.get(".".join(labels[-n:]))
+        if entry is None:
+            continue
+        provider, service = entry
+        if first == "autodiscover":
+            service = "autodiscover"
+        elif service is None and suggested is not None:
+            service = suggested[0]
+        return Known(provider=provider, service=service, score=SURE if service is not None else 0.0)
+    if len(labels) > 2:
+        entry = REGIONAL.get((first, ".".join(labels[-2:])))
+        if entry is not None:
+            return Known(provider=entry[0], service=entry[1], score=SURE)
+    return Known(service=suggested[0], score=suggested[1]) if suggested is not None else NOTHING

@@ -6,11 +6,11 @@ The engine owns the kernels' tables for one capture. A conversation usually come
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import numpy
 
-from ..kernels import assembly, flow_table, flows, tables
+from ..kernels import assembly, flow_table, flows, handshakes, names, tables
 
 SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
 LINGER_NS = 2_000_000_000  # after FIN or RST: repeated segments are no new conversation; mail is remembered four times as long
@@ -25,6 +25,7 @@ MAX_SEGMENTS = 3 << 18  # of 64 bytes; beyond it the longest idle are parsed and
 OUT_BYTES = 1 << 18  # of the conversations in a batch; one that holds more gets assembly.WIDE_BYTES
 ROWS_IN_FLOW = 8192
 MAX_READY = 4096
+KEY_BYTES = 1 << 19  # of the regular TLS flows in a batch; what does not fit goes the general way
 SWEEP_FRAMES = 65_536  # frames between two looks over the flow table, or
 SWEEP_BYTES = 8 << 20  # bytes newly kept
 GO_ON, COUNT, FORGET, SOMETHING_ELSE, HTTP = 0, 1, 2, 3, 4
@@ -32,10 +33,12 @@ GO_ON, COUNT, FORGET, SOMETHING_ELSE, HTTP = 0, 1, 2, 3, 4
 
 @dataclass(slots=True)
 class Batch:
-    """Pieces of several conversations.
+    """Pieces of several conversations, and whole ones that went the usual way.
 
     entries: flow numbers; flows: their rows as lists (see kernels/tables.py); results: rows of assembly (R_ columns);
-    turns: all turns as lists; data: all bytes that turns point into; marks: int64[n, 4] side, offset, frame, ts_ns.
+    turns: all turns as lists; data: all bytes that turns point into; marks: int64[n, 4] side, offset, frame, ts_ns;
+    regular: rows of kernels/handshakes.py (G_ columns) of TLS conversations that are over and went the usual way, which are not among the entries; keys: what they point into.
+    numbers: where the entries stand in the order of all, as G_ROW says it of the regular ones.
     """
 
     entries: list[int]
@@ -44,6 +47,17 @@ class Batch:
     turns: list[list[int]]
     data: bytes
     marks: numpy.ndarray
+    numbers: Sequence[int]
+    regular: list[list[int]]
+    keys: bytes
+    _engine: "Engine"
+
+    def parts(self, number: int, entry: int) -> tuple[list[int], list[int], list[list[int]]]:
+        """Row of the flow, result and turns of a regular conversation (G_ROW, G_ENTRY), while the batch is the engine's last."""
+        result = self._engine._out_results[number].tolist()
+        first = result[assembly.R_TURN]
+        result[assembly.R_TURN] = 0
+        return self._engine.tables.flows[entry].tolist(), result, self._engine._out_turns[first:first + result[assembly.R_TURNS]].tolist()
 
 
 class Engine:
@@ -68,6 +82,10 @@ class Engine:
         self._out_marks = numpy.zeros((ROWS_IN_FLOW * 2, assembly.N_MARK), dtype=numpy.int64)
         self._out_results = numpy.zeros((MAX_READY, assembly.N_RESULT), dtype=numpy.int64)
         self._work = numpy.zeros(assembly.N_WORK, dtype=numpy.int64)
+        self._digest = (numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64), numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64),
+                        numpy.zeros(handshakes.N_WORK, dtype=numpy.int64), numpy.zeros(KEY_BYTES, dtype=numpy.uint8),
+                        numpy.zeros((MAX_READY, handshakes.N_REGULAR), dtype=numpy.int64), numpy.zeros(MAX_READY, dtype=numpy.uint8))
+        self.tells_regular = True  # False: all conversations are handed on as they are, for tests
         self._fetched: list[tuple[list[int], bytes]] = []
 
     @property
@@ -102,6 +120,19 @@ class Engine:
         for _twice in range(2):  # what turns out to be something else is counted when it is looked at once more
             yield from self._collect(ANY_AGE, ANY_AGE, ANY_AGE, ANY_AGE, 0)
 
+    def name_of(self, high: int, low: int) -> str | None:
+        """The name that DNS in the capture gave to an address so far; None: none, or another address took its place in the table."""
+        row = names.find_name(self.tables, high, low)
+        if row < 0:
+            return None
+        at = row * tables.NAME_BYTES
+        wire = self.tables.name_data[at:at + int(self.tables.names[row, tables.N_LENGTH])].tobytes()
+        labels, pos = [], 0
+        while pos < len(wire) and wire[pos]:
+            labels.append(wire[pos + 1:pos + 1 + wire[pos]].decode("latin-1"))
+            pos += 1 + wire[pos]
+        return ".".join(labels).lower() or None
+
     def fetch_datagrams(self) -> list[tuple[list[int], bytes]]:
         """The datagrams kept since the last call: rows as kernels/tables.py lays them out, and payloads."""
         self._fetch()
@@ -121,6 +152,8 @@ class Engine:
         flows.scan(data, frames, 0, 0, 1, self.tables)
         flow_table.sweep(self.tables, 0, 0, 0, 0, 0, 0, 0, 0, self._ready)
         assembly.assemble(self.tables, self._ready, 0, 0, *self._scratch, self._out_bytes, self._out_turns, self._out_marks, self._out_results, self._work)
+        handshakes.digest(self.tables, self._out_results, 0, self._out_turns, self._out_marks, self._out_bytes, *self._digest)
+        names.find_name(self.tables, 0, 0)
         self.steer([], [])
 
     def steer(self, entries: list[int], orders: list[int]) -> None:
@@ -148,11 +181,19 @@ class Engine:
             at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, room, self._out_turns, self._out_marks, self._out_results, self._work)
             n = at - begun
             entries = ready[begun:at, 0]
-            results = self._out_results[:n].tolist()
             n_turns, n_marks, n_bytes = int(self._work[22]), int(self._work[23]), int(self._work[8])
-            again = [[entry, over] for (entry, over), result in zip(ready[begun:at].tolist(), results) if result[assembly.R_MORE]]
-            yield Batch(entries.tolist(), self.tables.flows[entries].tolist(), results, self._out_turns[:n_turns].tolist(),
-                        room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy())
+            n_regular = n_key_bytes = 0
+            if self.tells_regular and not self.tables.parameters[tables.P_WHOLE_TLS]:
+                n_regular, n_key_bytes = handshakes.digest(self.tables, self._out_results, n, self._out_turns, self._out_marks, room, *self._digest)
+            numbers: Sequence[int] = range(n)
+            results = self._out_results[:n]
+            if n_regular:
+                others = numpy.flatnonzero(self._digest[5][:n] == 0)
+                results, entries, numbers = results[others], entries[others], others.tolist()
+            results, entries = results.tolist(), entries.tolist()
+            again = [[entry, result[assembly.R_OVER]] for entry, result in zip(entries, results) if result[assembly.R_MORE]]
+            yield Batch(entries, self.tables.flows[entries].tolist() if entries else [], results, self._out_turns[:n_turns].tolist() if entries else [],
+                        room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy(), numbers, self._digest[4][:n_regular].tolist(), self._digest[3][:n_key_bytes].tobytes(), self)
             again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.LAST_KEPT]
             if again:
                 if self._wide_bytes is None:

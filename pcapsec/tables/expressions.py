@@ -1,6 +1,8 @@
 """Which expression fills which column of which table: what `compile.py` makes row functions of."""
 from __future__ import annotations
 
+from .schema import between
+
 _ENDS = {"session_id": "@E", "client_ip": "@E", "client_port": "@E", "server_ip": "@E", "server_port": "@E"}
 _PLACE = {"time": "@P", "capture": "@P", "frame": "@P"}
 _NAMES = {"protocol": "@N", "service": "@N", "server_name": "@N"}
@@ -23,29 +25,29 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
     }),
     "sessions": ("s, f, t, state, principals, n_messages, n_findings, E, N, D, C", {
         **_ENDS, "start": "s.start_ns", "end": "s.end_ns", "capture": "@C", "frame": "@C", "last_frame": "s.last_frame", **_NAMES,
-        "service_source": "s.service_source", "role_source": "s.role_source", "encapsulation": "s.encapsulation or None",
+        "service_source": "s.service_source", "service_confidence": "s.service_confidence", "provider": "s.provider", "role_source": "s.role_source", "encapsulation": "s.encapsulation or None",
         "tunnel": "f.tunnel", "tunnel_target": "f.tunnel_target", "completeness": "s.completeness", "unseen_client": "s.unseen_client",
         "unseen_server": "s.unseen_server", "unparsed": "s.unparsed", "banner": "f.greeting", "client_name": "f.client_name",
         "capabilities": "f.capabilities", "capabilities_complete": "f.capabilities_complete", "starttls_offered": "f.starttls_offered",
         "starttls_requested": "f.starttls_requested", "starttls_accepted": "f.starttls_accepted", "starttls_reply_code": "f.starttls_reply_code",
         "starttls_state": "state", "masked_tokens": "f.masked_tokens", "injected_client_bytes": "f.injected_client_bytes",
-        "injected_server_bytes": "f.injected_server_bytes", "tls_mode": "s.tls_mode", "tls_version": "t.version", "tls_sni": "t.sni",
+        "injected_server_bytes": "f.injected_server_bytes", "tls_mode": "s.tls_mode", "tls_version": "t.version", "tls_sni": "t.sni", "decrypted": "s.decrypted",
         "auth_mechanisms": "f.auth_mechanisms or (None if f.capabilities is None else ())", "principals": "principals",
         "logins": "len(f.logins)", "messages": "n_messages", "mailbox_commands": "f.n_mailbox_commands", "compressed": "f.compressed",
         "packets_client": "s.packets_client", "packets_server": "s.packets_server", "bytes_client": "s.bytes_client", "bytes_server": "s.bytes_server",
         "gap_bytes": "s.gap_bytes_client + s.gap_bytes_server", "truncated_frames": "s.n_truncated_frames", "duplicate_frames": "s.n_duplicate_frames",
         "overlap_conflicts": "s.n_overlap_conflicts", "verdict": "s.verdict", "worst_severity": "s.worst_severity", "findings": "n_findings", **_FILTERS,
     }),
-    "credentials": ("l, fp, secret, length, name, P, E", {
+    "credentials": ("l, fp, secret, length, name, decrypted, P, E", {
         **_PLACE, **_ENDS, "protocol": "l.protocol", "server_name": "name", "mechanism": "l.mechanism", "principal": "l.principal", "domain": "l.domain",
         "authzid": "l.authzid", "exposure": "l.exposure", "auth_result": "l.result", "auth_reason": "l.reason", "reply_code": "l.reply_code",
-        "secret_fp": "fp", "secret_length": "length", "secret": "secret",
+        "secret_fp": "fp", "secret_length": "length", "decrypted": "decrypted", "secret": "secret",
     }),
-    "messages": ("m, P, E", {
+    "messages": ("m, decrypted, P, E", {
         **_PLACE, **_ENDS, "protocol": "m.protocol", "direction": "m.direction", "mail_from": "m.mail_from", "rcpt_to": "m.rcpt_to",
         "reply_code": "m.reply_code", "accepted": "m.accepted", "message_id": "m.message_id", "size_bytes": "m.size_bytes", "complete": "m.complete",
         "protection": "m.protection", "content_type": "m.content_type", "from_domain": "m.from_domain", "to_domains": "m.to_domains",
-        "subject_length": "m.subject_length", "mailer": "m.mailer", "n_hops": "m.n_hops", "n_clear_hops": "m.n_clear_hops",
+        "subject_length": "m.subject_length", "mailer": "m.mailer", "n_hops": "m.n_hops", "n_clear_hops": "m.n_clear_hops", "decrypted": "decrypted",
     }),
     "tls": ("t, o, u, K, P, E", {  # handshake, what its client offers, the client's certificate, block of the server's
         **_PLACE, **_ENDS, "version": "t.version", "offered_versions": "t.offered_versions", "cipher_suite": "t.cipher_suite", "cipher_recommended": "t.cipher_recommended",
@@ -58,7 +60,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "trusted": "t.trusted", "trust_error": "t.trust_error", "client_certificate": "t.client_certificate_sent", "client_subject": "u.subject",
         "client_certificate_sha256": "u.sha256",
     }),
-    "rpc": ("c, r, l, d, P, E", {  # context, its association, its login, what its mechanism's messages say
+    "rpc": ("c, r, l, d, decrypted, P, E", {  # context, its association, its login, what its mechanism's messages say
         **_PLACE, **_ENDS, "context_id": "c.context_id", "interface_uuid": "c.interface_uuid", "interface": "c.interface", "interface_version": "c.interface_version",
         "interface_source": "c.interface_source", "transfer_syntax": "c.transfer_syntax", "transport": "c.transport", "pipe": "r.pipe", "accepted": "c.accepted",
         "reject_reason": "c.reject_reason", "auth_type": "c.auth_type", "auth_level": "c.auth_level", "auth_level_name": "LEVEL_NAMES.get(c.auth_level)",
@@ -70,15 +72,15 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "requests": "c.requests", "responses": "c.responses", "opnums": "sorted(c.opnums)", "calls": "c.call_names",
         "stub_bytes": "c.stub_bytes", "clear_stub_bytes": "c.clear_stub_bytes", "obfuscation": "c.obfuscation",
         "user_dn": "c.mapi and c.mapi.user_dn", "client_version": "c.mapi and c.mapi.client_version", "server_version": "c.mapi and c.mapi.server_version",
-        "rops": "tuple(c.mapi.rop_names) if c.mapi else ()", "faults": "[hexadecimal(status) for status in c.faults]",
+        "rops": "tuple(c.mapi.rop_names) if c.mapi else ()", "faults": "[hexadecimal(status) for status in c.faults]", "decrypted": "decrypted",
     }),
-    "http": ("q, result, P, E", {
+    "http": ("q, result, decrypted, P, E", {
         **_PLACE, **_ENDS, "method": "q.method", "host": "q.host", "path": "q.path", "http_version": "q.version", "status": "q.status",
         "auth_scheme": "q.auth_scheme", "auth_offered": "q.auth_offered", "proxy": "q.proxy", "principal": "q.principal", "auth_result": "result",
         "service": "q.service", "service_sure": "q.service_sure", "user_agent": "q.user_agent", "location": "q.location", "content_type": "q.content_type",
         "response_type": "q.response_type", "request_bytes": "q.request_bytes", "response_bytes": "q.response_bytes", "request_type": "q.request_type",
         "device_id": "q.device_id", "cookies": "q.cookies", "set_cookies": "q.set_cookies", "session_cookie": "q.session_cookie",
-        "email_seen": "q.email_seen", "rpc_target": "q.rpc_target",
+        "email_seen": "q.email_seen", "rpc_target": "q.rpc_target", "decrypted": "decrypted",
     }),
     "anomalies": ("a, protocol, side, P, E", {
         **_PLACE, **_ENDS, "protocol": "protocol", "code": "a.code", "side": "side", "stream_offset": "a.at", "detail": "a.detail or None",
@@ -94,7 +96,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "capture": "c.name", "format": "c.format", "compression": "c.compression", "link_types": "c.link_types", "snap_length": "c.snap_length",
         "packets": "c.packets", "bytes": "c.bytes", "first_time": "c.first_ns", "last_time": "c.last_ns", "dropped": "c.dropped",
         "truncated_frames": "c.truncated_frames", "skipped_bytes": "c.skipped_bytes", "undecoded_frames": "c.undecoded_frames",
-        "duplicate_frames": "c.duplicate_frames", "evicted_flows": "c.evicted_flows", "internal_errors": "c.internal_errors", "sessions": "c.sessions",
+        "duplicate_frames": "c.duplicate_frames", "evicted_flows": "c.evicted_flows", "internal_errors": "c.internal_errors", "sessions": "c.sessions", "decrypted_sessions": "c.decrypted_sessions",
         "complete": "c.complete", "time_backsteps": "c.time_backsteps", "notes": "c.notes",
     }),
 }
@@ -119,4 +121,17 @@ BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is d
     "K": ("tls", "c", CERTIFICATE),
     "R0": ("findings", "r", {"rule_id": "r.id", "slug": "r.slug"}),
     "R1": ("findings", "r", {"remediation": "r.remediation", "references": "r.references"}),
+}
+SHARED: dict[str, tuple[str, str, str]] = {  # block -> table, first and last of the columns that regular TLS conversations share with another one; A B sessions, T tls
+    "A": ("sessions", "protocol", "compressed"), "B": ("sessions", "gap_bytes", "findings"), "T": ("tls", "version", "client_certificate_sha256"),
+}
+
+
+def _shared(table: str) -> dict[str, str]:
+    return {column.name: f"@{block}" for block, (of, first, last) in SHARED.items() if of == table for column in between(table, first, last)}
+
+
+REGULAR: dict[str, tuple[str, str, dict[str, str]]] = {  # rows of such conversations -> table, arguments, column -> expression
+    "regular": ("sessions", "s, A, B, E, D, C", {**FILL["sessions"][1], **_shared("sessions")}),
+    "regular_tls": ("tls", "T, P, E", {**FILL["tls"][1], **_shared("tls")}),
 }

@@ -11,17 +11,19 @@ import hashlib
 import re
 import socket
 import zlib
+from dataclasses import replace
 from typing import Any, Callable, Iterable
 
-from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, RpcFacts, Session, TlsHandshake
+from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, RegularSession, RpcFacts, Session, TlsHandshake
 from ..secret import Fingerprints
 from . import schema
 from .access import NO_CERTIFICATE, NO_DETAILS, NO_LOGIN, NO_OFFER, login_of
 from .compile import row_function
-from .expressions import BLOCKS, FILL, TOGETHER
+from .expressions import BLOCKS, FILL, REGULAR, SHARED, TOGETHER
 from .text import MAX_MEMO_ENTRIES
 
 UNKNOWN_TIME = (1 << 63) - 1  # sorts rows without a time behind all others
+MAX_LIKES = 4096  # sessions that others are like, 3 KB each
 MAX_CERTIFICATES = 4096  # whose columns are remembered, a KiB each
 _NO_TLS = TlsHandshake()
 _SIDES = {None: None, CLIENT: "client", SERVER: "server"}
@@ -89,7 +91,7 @@ def server_name(s: Session) -> str | None:
     """Best name of the server."""
     if s.tls is not None and s.tls.sni:
         return s.tls.sni
-    f = s.facts
+    f = s.facts if s.inner is None or s.tls_mode != "implicit" else s.inner
     if f.greeting:
         return greeting_host(f.greeting)
     return next((q.host for q in f.http.requests if q.host), None) if f.http is not None else None
@@ -108,6 +110,15 @@ def starttls_state(s: Session, f: Facts, t: TlsHandshake) -> str | None:
     if f.starttls_offered is not None:
         return "offered" if f.starttls_offered else "not_offered"
     return "no_capability_seen"
+
+
+def as_shown(s: Session, inner: Facts) -> Facts:
+    """What a conversation that was decrypted looks like in table `sessions`: what was read inside; what passed in clear before STARTTLS stays as it was."""
+    f = s.facts
+    if s.tls_mode == "implicit":
+        return replace(inner, tunnel=f.tunnel, tunnel_target=f.tunnel_target)
+    return replace(f, auth_mechanisms=inner.auth_mechanisms or f.auth_mechanisms, logins=f.logins + inner.logins, messages=f.messages + inner.messages,
+                   n_mailbox_commands=f.n_mailbox_commands + inner.n_mailbox_commands)
 
 
 class _Nobody:
@@ -154,6 +165,11 @@ def _functions(text: bool, reveal: bool) -> tuple[dict[str, Callable[..., Any]],
              for table, (arguments, fill) in FILL.items()}
     block = {name: row_function(name, arguments, [c for c in schema.TABLES[table] if c.name in fill], fill, text=text, line=False)
              for name, (table, arguments, fill) in BLOCKS.items()}
+    for name, (table, first, last) in SHARED.items():
+        arguments, fill = FILL[table]
+        block[name] = row_function(name, arguments, schema.between(table, first, last), fill, text=text, line=False)
+    for name, (table, arguments, fill) in REGULAR.items():
+        write[name] = row_function(name, arguments, schema.columns(table, reveal), fill, text=text)
     return write, block
 
 
@@ -181,6 +197,7 @@ class Rows:
         self._tie = 0
         self._rules: dict[str, tuple] = {}
         self._certificates: dict[str | None, Any] = {}  # sha256 -> block
+        self._likes: dict[int, tuple] = {}  # id of a session that others are like -> that session, what their rows share
         self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
         self._told: dict[tuple, tuple[Any, list]] = {}  # rules that failed, id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
         self._only_findings = self.wanted <= {"findings"}
@@ -208,6 +225,9 @@ class Rows:
         """All rows of a conversation."""
         tie = self._tie = tie_of(s.session_id)
         findings = s.findings
+        if s.__class__ is RegularSession and not self._only_findings:
+            self._regular(s, findings)
+            return
         if self._only_findings:
             if findings:
                 self._findings(findings, s, self._block["E"](s), self._block["N"](s, server_name(s)), self._block["D"](display_filter(s), self._community(s)), {})
@@ -220,13 +240,20 @@ class Rows:
         D = block["D"](display_filter(s), self._community(s))
         places: dict = {}
         logins, n_messages = f.logins, 0
+        inner = s.inner
+        if inner is not None:
+            self._inner(s, inner, name, E, places)
         if f.messages:
-            n_messages = self._messages(s, E, places)
+            n_messages = self._messages(s, f, E, places, False)
+        if logins:
+            self._logins(s, f, name, E, places, False)
+        if inner is not None:
+            f = as_shown(s, inner)
+            logins, n_messages = f.logins, sum(message.has_content for message in f.messages)
         if logins:
             principals = (logins[0].principal,) if len(logins) == 1 else tuple(dict.fromkeys(login.principal for login in logins))
             if None in principals:
                 principals = tuple(p for p in principals if p is not None)
-            self._logins(s, name, E, places)
         else:
             principals = ()
         self.entries["sessions"].append((start, tie, write["sessions"](s, f, t, starttls_state(s, f, t), principals, n_messages, len(findings), E, N, D, C)))
@@ -239,13 +266,59 @@ class Rows:
             chain, others = t.certificates, t.client_certificates
             K = self._certificate(chain[0] if chain else NO_CERTIFICATE)
             self.entries["tls"].append((ns, tie, write["tls"](t, t.offer or NO_OFFER, others[0] if others else NO_CERTIFICATE, K, P, E)))
+        f = s.facts
         if f.http is not None:
-            self._requests(s, f.http, E, places)
+            self._requests(s, f.http, E, places, False)
         if f.rpc is not None:
-            self._contexts(s, f.rpc, E, places)
-        for a in f.anomalies:
+            self._contexts(s, f.rpc, E, places, False)
+        for a in f.anomalies if inner is None else f.anomalies + inner.anomalies:
             ns, P, _, _ = self._place(s, a.side, a.at, places)
             self.entries["anomalies"].append((ns, tie, write["anomalies"](a, s.protocol, _SIDES[a.side], P, E)))
+
+    def _inner(self, s: Session, inner: Facts, name: str | None, E: Any, places: dict) -> None:
+        """Rows of what was read inside TLS; its anomalies stand among the others."""
+        if inner.messages:
+            self._messages(s, inner, E, places, True)
+        if inner.logins:
+            self._logins(s, inner, name, E, places, True)
+        if inner.http is not None:
+            self._requests(s, inner.http, E, places, True)
+        if inner.rpc is not None:
+            self._contexts(s, inner.rpc, E, places, True)
+
+    def _regular(self, s: Any, findings: list[Finding]) -> None:
+        """The same rows of a conversation that is like another: what both share is written once."""
+        block, write, entries, tie, like = self._block, self._write, self.entries, self._tie, s.like
+        known = self._likes.get(id(like))
+        if known is None:
+            known = self._like(like)
+        _like, name, N, A, T, ends = known
+        found = s.worst_severity, len(findings)
+        B = ends.get(found)
+        if B is None:
+            f, t = s.facts, s.tls
+            B = ends[found] = block["B"](s, f, t, None, (), 0, len(findings), None, None, None, None)
+        E, C = block["E"](s), block["C"](s)
+        D = block["D"](display_filter(s), self._community(s))
+        entries["sessions"].append((s.start_ns, tie, write["regular"](s, A, B, E, D, C)))
+        P = self._place_block(s.hello_ns, s.capture, s.hello_frame)
+        if findings:
+            self._findings(findings, s, E, N, D, {(CLIENT, s.tls.client_hello_at): (s.hello_ns, P, s.capture, s.hello_frame)})
+        self._assessments(s, C)
+        entries["tls"].append((s.hello_ns, tie, write["regular_tls"](T, P, E)))
+
+    def _like(self, like: Session) -> tuple:
+        """What the rows of a conversation share with those that are like it; the conversation itself keeps its id from being taken by another."""
+        f, t, block = like.facts, like.tls, self._block
+        name = server_name(like)
+        N = block["N"](like, name)
+        A = block["A"](like, f, t, starttls_state(like, f, t), (), 0, 0, None, N, None, None)
+        K = self._certificate(t.certificates[0] if t.certificates else NO_CERTIFICATE)
+        T = block["T"](t, t.offer or NO_OFFER, NO_CERTIFICATE, K, None, None)
+        if len(self._likes) >= MAX_LIKES:
+            self._likes.clear()
+        known = self._likes[id(like)] = like, name, N, A, T, {}
+        return known
 
     def _certificate(self, c: Any) -> Any:
         """The columns of a certificate; the same one is a block once."""
@@ -295,41 +368,41 @@ class Rows:
                 group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
             append((ns, tie, write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[side])))
 
-    def _logins(self, s: Session, name: str | None, E: Any, places: dict) -> None:
+    def _logins(self, s: Session, f: Facts, name: str | None, E: Any, places: dict, decrypted: bool) -> None:
         write = self._write["credentials"]
-        for login in s.facts.logins:
+        for login in f.logins:
             ns, P, _, _ = self._place(s, CLIENT, login.at, places)
             secret = login.secret
             if secret is None:
-                row = write(login, None, None, None, name, P, E)
+                row = write(login, None, None, None, name, decrypted, P, E)
             else:
                 shown = secret.reveal().decode("utf-8", "surrogateescape") if self.reveal else None
-                row = write(login, self.fingerprints.of(secret), shown, secret.length_bucket(), name, P, E)
+                row = write(login, self.fingerprints.of(secret), shown, secret.length_bucket(), name, decrypted, P, E)
             self.entries["credentials"].append((ns, self._tie, row))
 
-    def _messages(self, s: Session, E: Any, places: dict) -> int:
+    def _messages(self, s: Session, f: Facts, E: Any, places: dict, decrypted: bool) -> int:
         write, n, tie, append = self._write["messages"], 0, self._tie, self.entries["messages"].append
-        for message in s.facts.messages:
+        for message in f.messages:
             if message.has_content:  # a transaction whose content never came is no message
                 n += 1
                 ns, P, _, _ = self._place(s, message.side, message.at, places)
-                append((ns, tie, write(message, P, E)))
+                append((ns, tie, write(message, decrypted, P, E)))
         return n
 
-    def _requests(self, s: Session, http: HttpFacts, E: Any, places: dict) -> None:
+    def _requests(self, s: Session, http: HttpFacts, E: Any, places: dict, decrypted: bool) -> None:
         write, tie, append = self._write["http"], self._tie, self.entries["http"].append
         for request in http.requests:
             ns, P, _, _ = self._place(s, CLIENT, request.at, places)
-            append((ns, tie, write(request, request.login and request.login.result, P, E)))
+            append((ns, tie, write(request, request.login and request.login.result, decrypted, P, E)))
 
-    def _contexts(self, s: Session, associations: list[RpcFacts], E: Any, places: dict) -> None:
+    def _contexts(self, s: Session, associations: list[RpcFacts], E: Any, places: dict, decrypted: bool) -> None:
         write, tie, append = self._write["rpc"], self._tie, self.entries["rpc"].append
         side = CLIENT if s.bytes_client or not s.bytes_server else SERVER  # whose PDU is the context's first evidence
         for association in associations:
             for context in association.contexts:
                 ns, P, _, _ = self._place(s, side, context.at, places)
                 login = login_of(context)
-                append((ns, tie, write(context, association, login or NO_LOGIN, login.details if login is not None else NO_DETAILS, P, E)))
+                append((ns, tie, write(context, association, login or NO_LOGIN, login.details if login is not None else NO_DETAILS, decrypted, P, E)))
 
     def _assessments(self, s: Session, C: Any) -> None:
         source: Any = s.assessments or s.not_observable

@@ -98,6 +98,7 @@ FILTERS = (
     _own("display_filter", "Wireshark display filter for the conversation", "a judgement on a whole capture"),
     _own("community_id", "Community ID v1, seed 0, as Suricata, Zeek and Arkime print it", "a judgement on a whole capture"),
 )
+_DECRYPTED = _flag("decrypted", "it passed inside TLS and was read with a key log: nobody without the keys could")
 _SESSION_PLACE = (
     _text("capture", "the input that holds the conversation's first frame", "no conversation"),
     _count("frame", "its first frame, 1-based", missing="no conversation"),
@@ -131,7 +132,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
         *ENDS, _time("start", "first frame"), _time("end", "last frame"), *_SESSION_PLACE,
         _count("last_frame", "its last frame"),
         *NAMES,
-        _word("service_source", "why: content, port, sni, alpn, epm, tunnel", "no service known"),
+        _word("service_source", "why: content, port, sni, alpn, certificate, epm, tunnel", "no service known"),
+        _word("service_confidence", "how sure that is: high, medium", "no service known"),
+        _word("provider", "large mail provider whose host it is, by the names that TLS shows", "nobody's that is known, or no name seen"),
         _word("role_source", "how client and server were told apart: syn, synack, port, content"),
         _own("encapsulation", "outer layers, outermost first", "none"),
         _word("tunnel", "what carried the mail: http-connect, socks4, socks5, proxy-protocol", "nothing"),
@@ -155,7 +158,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _count("injected_server_bytes", "clear bytes between the accepting reply and the first TLS record", unit="bytes"),
         _word("tls_mode", "none, starttls, implicit"),
         _own("tls_version", "negotiated", "no ServerHello seen"),
-        _text("tls_sni", "the name the client asked for"),
+        _text("tls_sni", "the name the client asked for"), _flag("decrypted", "what TLS hid was read with a key log"),
         _list("auth_mechanisms", "advertised in clear", "no list seen"),
         _various("principals", "accounts that tried to log in, in clear", NEVER, "list"),
         _count("logins", "login attempts in clear"),
@@ -185,7 +188,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _text("auth_reason", "refused, cancelled, locked, wrong-credentials, temporary, malformed", "the answer does not say"),
         _text("reply_code", "the server's answer"),
         _own("secret_fp", "HMAC of the secret under a key of this run: equal secrets look equal, nothing can be guessed from it", "no secret passed"),
-        _word("secret_length", "0, 1-7, 8-11, 12+ bytes", "no secret passed"),
+        _word("secret_length", "0, 1-7, 8-11, 12+ bytes", "no secret passed"), _DECRYPTED,
         Column("secret", "string", "the secret itself", missing="no secret passed", secret=True),
     ),
     "messages": (
@@ -202,6 +205,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _count("subject_length", "length of the subject; its text is never kept", unit="characters", missing="no Subject header seen"),
         _text("mailer", "X-Mailer or User-Agent"),
         _count("n_hops", "Received headers"), _count("n_clear_hops", "those that name a protocol without TLS", missing="the hops do not say"),
+        _DECRYPTED,
     ),
     "hops": (
         _own("session_id", "as in sessions"), *_SESSION_PLACE,
@@ -267,7 +271,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _count("clear_stub_bytes", "of those, the ones below level 6", "UInt64", "bytes"),
         _word("obfuscation", "of MAPI payloads read in clear: none, xor, compressed, both", "none read"),
         _text("user_dn", "mailbox that MAPI opened"), _text("client_version", "of the MAPI client"), _text("server_version", "of the MAPI server"),
-        _list("rops", "MAPI operations read"), _list("faults", "fault statuses, hexadecimal"),
+        _list("rops", "MAPI operations read"), _list("faults", "fault statuses, hexadecimal"), _DECRYPTED,
     ),
     "http": (
         *PLACE, *ENDS,
@@ -284,7 +288,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _text("request_type", "X-RequestType of MAPI over HTTP, Cmd of ActiveSync", "neither"), _text("device_id", "of ActiveSync", "none"),
         _list("cookies", "names sent"), _list("set_cookies", "names set"),
         _flag("session_cookie", "a cookie that carries a login was sent"), _flag("email_seen", "the body holds a mail address"),
-        _text("rpc_target", "host:port that the RPC proxy is asked for", "no RPC over HTTP"),
+        _text("rpc_target", "host:port that the RPC proxy is asked for", "no RPC over HTTP"), _DECRYPTED,
     ),
     "assessments": (
         _own("session_id", "as in sessions"),
@@ -309,7 +313,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _count("truncated_frames", "frames captured shorter than sent", "UInt64"), _count("skipped_bytes", "damage stepped over", "UInt64", "bytes"),
         _count("undecoded_frames", "frames without an IP packet", "UInt64"), _count("duplicate_frames", "frames seen twice", "UInt64"),
         _count("evicted_flows", "conversations dropped because a table was full", "UInt64"), _count("internal_errors", "faults of ours", "UInt64"),
-        _count("sessions", "rows in the sessions table", "UInt64"), _flag("complete", "False: cut off or damaged"),
+        _count("sessions", "rows in the sessions table", "UInt64"),
+        _count("decrypted_sessions", "of those, the ones that were read with keys", "UInt64"), _flag("complete", "False: cut off or damaged"),
         _count("time_backsteps", "frames more than an hour older than the newest before them", "UInt64"),
         _list("notes", "what else a reader should know"),
     ),
@@ -321,6 +326,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 
 ORDER_BY = {"sessions": "start", "captures": "first_time"}  # what time order means where the column is not `time`
+
+
+def between(table: str, first: str, last: str) -> tuple[Column, ...]:
+    """The columns of a table from one to another."""
+    names = [column.name for column in TABLES[table]]
+    return TABLES[table][names.index(first):names.index(last) + 1]
 
 
 def columns(table: str, reveal: bool = False) -> tuple[Column, ...]:

@@ -17,13 +17,14 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenarios
 import scenarios_domain
+import scenarios_keys
 import scenarios_rpc
 import scenarios_web
 from net import Lab, RecordingError
 
 COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_keys.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_keys.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

@@ -107,7 +107,7 @@ SAMPLES = [
             sessions=["dcerpc nspi none - full", "dcerpc rfr none - full"], logins=[LOGIN] * 2, findings="PS106 PS120 PS504 PS510",
             rpc=[context("NSPI", "NTLM", 6, 2, "NTLMv2 128"), context("RFR", "NTLM", 6, 1, "NTLMv2 128")]),
     mailbox("denied", "A wrong password (fault), a server that faults below level privacy, one that knows no authentication (bind_nak), an interface that nobody serves", rpc("denied", "alice"), secrets=[A, WRONG, stubs.SUBJECT],
-            sessions=[MAPI] * 3 + ["dcerpc rpc none - full"], logins=["NTLM alice guessable failed"] * 2, findings="PS106 PS120 PS502 PS510 PS516 PS518",
+            sessions=[MAPI] * 3 + ["dcerpc rpc none - full"], logins=["NTLM alice guessable failed"] * 2, findings="PS106 PS120 PS502 PS516 PS518",
             rpc=[context("EMSMDB", "NTLM", 6, 1, "NTLMv2 128"), context("EMSMDB", "NTLM", 2, 1, "NTLMv2 128", payload="- 15.0.4420.1017"), context("EMSMDB"),
             context("NETLOGON")]),
     mailbox("ncacn-http", "Port 593: the server greets with ncacn_http/1.0, then a mailbox session at level connect", rpc("greeted", "alice", "2", "593"),

@@ -60,7 +60,7 @@ def test_options_reach_the_pipeline(engine, capsys):
     assert run("analyze", "a", "b", "--jobs", 3, "--join", "--assessments", "full", "--host", "10.0.0.0/8", "--port", 25, "--since", "2024-05-01", "--until",
                "2024-05-01T10:00:00.5+02:00", "--quiet") == 0
     filters = engine.asked.pop("filters")
-    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True}
+    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True, "keys": None}
     assert (filters.host, filters.port, filters.since_ns, filters.until_ns) == ("10.0.0.0/8", 25, 1_714_521_600_000_000_000, 1_714_550_400_500_000_000)
     assert capsys.readouterr() == ("", "")
 
@@ -218,7 +218,7 @@ def test_help_is_light():
     assert result.returncode == 0, result.stderr
     for command in ("analyze", "rules", "explain"):
         assert command in result.stdout
-    for later in ("live", "compare", "extract", "report", "--baseline", "--keylog"):
+    for later in ("live", "compare", "extract", "report", "--baseline"):
         assert f"  {later}" not in result.stdout
 
 

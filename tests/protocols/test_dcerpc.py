@@ -174,6 +174,7 @@ def test_the_same_id_negotiated_anew():
     ([(S, fault(2, 5))], ("failed", "refused", "fault 0x00000005")),
     ([(S, fault(2, 0x52E))], ("failed", "wrong-credentials", "fault 0x0000052e")),
     ([(S, fault(2, 0x1C010002))], ("unknown", None, None)),
+    ([(S, fault(2, 0x1C01000B))], ("failed", "refused", "fault 0x1c01000b")),  # Samba's answer to what follows an auth3 that did not hold
     ([(S, fault(2, 5)), (C, request(3)), (S, response(3))], ("success", None, None)),
     ([(S, nak(9))], ("failed", "refused", "bind_nak 9")),
     ([], ("unknown", None, None)),
@@ -181,6 +182,26 @@ def test_the_same_id_negotiated_anew():
 def test_outcome_of_a_login(answer, expected):
     login, = facts(ntlm_bind(2) + [(C, request(2))] + answer).logins
     assert (login.result, login.reason, login.reply_code) == expected
+
+
+@pytest.mark.parametrize("status, reason", [(0x721, "refused"), (0x52E, "wrong-credentials"), (0x1C010006, "refused")])
+def test_a_fault_that_answers_an_alter_context_refuses_its_login(status, reason):
+    first, second, third = NTLM_TOKENS
+    begun = [(C, bind(MAIL, level=6, token=first, auth_type=9)), (S, ack(level=6, token=second, auth_type=9))]
+    found = facts(begun + [(C, alter(MAIL, level=6, token=third, auth_type=9)), (S, fault(2, status))])
+    assert [(one.principal, one.result, one.reason, one.reply_code) for one in found.logins] == [("tim", "failed", reason, f"fault 0x{status:08x}")]
+    context, = found.rpc[0].contexts
+    assert (context.accepted, context.faults, context.requests, found.rpc[0].securities[0].established) == (True, {status: 1}, 0, False)
+
+
+def test_a_fault_that_answers_an_alter_context_refuses_its_interface():
+    other = (3, NSPI, 0x380000)
+    found = rpc(ntlm_bind(2) + clear(2) + [(C, alter(other, call=3)), (S, fault(3, 0x1C010003))])
+    assert [(one.context_id, one.accepted, one.faults) for one in found.contexts] == [(0, True, {}), (3, False, {0x1C010003: 1})]
+
+
+def test_a_protocol_error_after_an_answered_call_is_no_failed_login():
+    assert facts(ntlm_bind(2) + clear(2) + [(C, request(3)), (S, fault(3, 0x1C01000B))]).logins[0].result == "success"
 
 
 def test_access_denied_to_one_call_of_many_is_no_failed_login():
@@ -329,6 +350,16 @@ def test_calls_that_tell_their_interface():
 def test_ndr64_calls_tell_too():
     stub = mapi_stubs.rpc_ext(mapi_stubs.header(mapi_stubs.rops(b"\1\0\0")), wide=True)
     assert row([(C, request(7, 11, stub))], start_seen=False).interface_source == "calls"
+    assert row([(C, request(7, 10, mapi_stubs.connect(wide=True)))], start_seen=False).interface_source == "calls"
+
+
+@pytest.mark.parametrize("opnum, stub", [(10, mapi_stubs.connect()), (0, mapi_stubs.connect(auxiliary=None))])
+def test_a_connect_tells_its_interface(opnum, stub):
+    found = row([(C, request(7, opnum, stub)), (S, response(7, mapi_stubs.connected()))], start_seen=False)
+    assert (found.interface, found.interface_source, found.mapi.user_dn, found.mapi.client_version, found.mapi.server_version) == (
+        "EMSMDB", "calls", mapi_stubs.USER.decode(), "12.0.6206.1000", "8.1.240.5")
+    assert row([(C, request(7, opnum + 1, stub)), (S, response(7))], start_seen=False).interface is None
+    assert row([(C, request(7, opnum, stub.replace(b"/o=", b"/x=")))], start_seen=False).interface is None
 
 
 # --- one side, late starts

@@ -17,7 +17,7 @@ BIND, ACK = bind((0, EMSMDB, 0x510000)), ack()
     (BIND, b"", True), (BIND, ACK, True), (b"", ACK, True), (b"", nak(8), True), (BIND, b"junk that is none", True), (b"", GREETING, True), (b"", GREETING[:6], None),
     (BIND[:15], b"", None), (BIND[:1], b"", None), (b"", b"", None), (b"", ACK[:3], None), (BIND[:5], ACK[:5], None), (BIND[:5], b"HTTP/1.1", False),
     (ACK, b"", False), (b"", BIND, False), (bind((0, EMSMDB, 1), order=">"), b"", True),
-    (b"\5\1\0", b"\5\0", None), (b"\5\2\0\2", b"", False), (b"\5\1\2", b"", False),  # SOCKS5
+    (b"\5\1\0", b"\5\0", False), (b"\5\1\0", b"", None), (BIND[:5], GREETING, True), (b"\5\2\0\2", b"", False), (b"\5\1\2", b"", False),  # SOCKS5
     (b"EHLO x\r\n", b"220 mx\r\n", False), (b"\x16\3\1\0\5", b"", False), (b"GET / HTTP/1.1\r\n\r\n", b"", False), (b"", b"+OK ready\r\n", False), (b"USER a\r\n", b"", False),
     (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n", False), (b"SSH-2.0-x\r\n", b"SSH-2.0-y\r\n", False), (b"NICK a\r\n", b"", False), (b"", b"220 ftp ready\r\n", False),
     (pdu(20, bytes(60)), b"", False), (BIND[:8] + b"\1\0" + BIND[10:], b"", False), (BIND[:10] + b"\xff\0" + BIND[12:], b"", False), (BIND[:6] + b"\1" + BIND[7:], b"", False),

@@ -1,9 +1,10 @@
-"""Which protocol first bytes are: mail on any port, look-alikes never, one side alone, late starts."""
+"""Which protocol first bytes are: ours on any port, look-alikes never, one side alone, late starts."""
 from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.rpc_bytes import EMSMDB, ack, bind
 
 from pcapsec.protocols.detect import PARSERS, detect
 from pcapsec.protocols.tunnel import PROXY_V2
@@ -11,7 +12,7 @@ from pcapsec.protocols.tunnel import PROXY_V2
 ANY = 40000  # a port that says nothing
 HELLO = b"\x16\x03\x01\0\x05\1\0\0\1\0"
 
-MAIL = [
+OURS = [
     ("smtp", b"EHLO a\r\n", b"220 mail.example ESMTP\r\n"), ("smtp", b"EHLO a\r\n", b"220 mail.example\r\n"), ("smtp", b"", b"220 mail.example ESMTP Postfix\r\n"),
     ("smtp", b"HELO a\r\n", b""), ("smtp", b"LHLO a\r\n", b"220 x\r\n"), ("smtp", b"EHLO a\r\nAUTH LOGIN\r\n", b""), ("smtp", b"", b"220-mail.example ESMTP\r\n220 hi\r\n"),
     ("smtp", b"", b"554 mail.example ESMTP not accepting messages\r\n"), ("smtp", b"EHLO a\r\n", b"220 ftp.example ESMTP\r\n"),
@@ -23,6 +24,10 @@ MAIL = [
     ("tls", HELLO, b""), ("tls", b"", b"\x16\x03\x03\0\x30\2" + bytes(48)), ("tls", b"\x80\x2e\1\3\1\0\x15", b""),
     ("tunnel", b"CONNECT a:25 HTTP/1.1\r\n\r\n", b""), ("tunnel", b"\5\1\0", b"\5\0"), ("tunnel", b"\4\1\0\x19\0\0\0\1\0a\0", b""), ("tunnel", PROXY_V2 + b"\x20\0\0\0", b""),
     ("tunnel", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 25\r\nEHLO a\r\n", b""),
+    ("http", b"GET / HTTP/1.1\r\n", b""), ("http", b"POST /x HTTP/1.1\r\nHost: a\r\n\r\nMAIL FROM:<a@b>\r\n", b""), ("http", b"", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ("http", b"RPC_IN_DATA /rpc/rpcproxy.dll?ex:6001 HTTP/1.1\r\n", b""),
+    ("dcerpc", bind((0, EMSMDB, 0x510000)), b""), ("dcerpc", bind((0, EMSMDB, 0x510000)), ack()), ("dcerpc", b"", b"ncacn_http/1.0"), ("dcerpc", b"\5\0\x0b", b"ncacn_http/1.0"),
+    ("ldap", b"\x30\x0c\2\1\1\x60\7\2\1\3\4\0\x80\0", b""), ("smb", b"\0\0\0\x2f\xffSMB\x72" + bytes(40), b""), ("smb", b"\0\0\0\x44\xfeSMB\x40\0" + bytes(60), b""),
 ]
 
 FOREIGN = [
@@ -30,12 +35,12 @@ FOREIGN = [
     (b"AUTH TLS\r\n", b"220 files.example\r\n"), (b"FEAT\r\n", b"220 x\r\n"), (b"", b"220 FTP server ready.\r\n"), (b"AUTH GSSAPI\r\nADAT x\r\n", b"220 grid.example GridFTP Server\r\n"),
     (b"USER a\r\nPASS b\r\nSYST\r\nPASV\r\n", b""), (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"), (b"*3\r\n$3\r\nSET\r\n", b"+OK\r\n"), (b"SET a b\r\n", b"+OK\r\n"),
     (b"NICK a\r\nUSER a 0 * :b\r\n", b""), (b"USER a 0 * :b\r\n", b":irc.example NOTICE\r\n"), (b"SSH-2.0-OpenSSH\r\n", b"SSH-2.0-x\r\n"), (b"", b"SSH-2.0-x\r\n"),
-    (b"GET / HTTP/1.1\r\n", b""), (b"POST /x HTTP/1.1\r\nHost: a\r\n\r\nMAIL FROM:<a@b>\r\n", b""), (b"", b"HTTP/1.1 200 OK\r\n\r\n"), (b"\xff\xfd\x03", b"\xff\xfb\x01login: "),
-    (b"OPTIONS rtsp://a RTSP/1.0\r\n", b"RTSP/1.0 200 OK\r\n"), (b"", b"\x4a\0\0\0\x0a5.7.1\0"), (b"\x16\x01\x02", b""), (b"\0\0\0\x2f\xffSMB", b""), (b"", b"RFB 003.008\n"),
+    (b"\xff\xfd\x03", b"\xff\xfb\x01login: "), (b"\0\0\0\x2f\xffSNB", b""), (b"\5\0\x0b\3\x20" + bytes(20), b""),
+    (b"OPTIONS rtsp://a RTSP/1.0\r\n", b"RTSP/1.0 200 OK\r\n"), (b"", b"\x4a\0\0\0\x0a5.7.1\0"), (b"\x16\x01\x02", b""), (b"", b"RFB 003.008\n"),
 ]
 
 
-@pytest.mark.parametrize("name, client, server", MAIL)
+@pytest.mark.parametrize("name, client, server", OURS)
 def test_found_on_any_port(name, client, server):
     assert detect(client, server, ANY, True) == name
     for port in (25, 110, 21):
@@ -43,14 +48,14 @@ def test_found_on_any_port(name, client, server):
 
 
 @pytest.mark.parametrize("client, server", FOREIGN)
-def test_look_alikes_are_never_mail(client, server):
+def test_look_alikes_are_none_of_ours(client, server):
     for port in (ANY, 25, 110, 119, 143, 4190):
         assert detect(client, server, port, True) in ("other", None)
         assert detect(client, server, port, True, final=True) == "other"
     assert detect(client, server, ANY, True) == "other"
 
 
-@pytest.mark.parametrize("name, client, server", MAIL)
+@pytest.mark.parametrize("name, client, server", OURS)
 def test_every_beginning_is_undecided_or_right(name, client, server):
     for n in range(len(client)):
         assert detect(client[:n], b"", ANY, True) in (None, name)
@@ -87,7 +92,7 @@ def test_late_look_alikes(client, server):
 
 
 def test_every_answer_has_a_parser():
-    assert {name for name, _, _ in MAIL} == PARSERS.keys()
+    assert {name for name, _, _ in OURS} == PARSERS.keys()
     for name, parser in PARSERS.items():
         made = parser(start_seen=False, server_port=25)
         assert (made.protocol, made.handover) == (name, None)

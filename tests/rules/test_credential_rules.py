@@ -359,6 +359,10 @@ class TestPS126:
     def test_local_part(self, court, session, login, name):
         assert court.finding(session("imap", logins=[login("LOGIN-COMMAND", principal=name, secret=Secret(b"wilhelmina"))]), "PS126").variant == "equals-name"
 
+    @pytest.mark.parametrize("protocol, mechanism", [("http", "BASIC"), ("http", "FORM"), ("ldap", "SIMPLE-BIND"), ("smb", "PLAINTEXT")])
+    def test_of_other_services(self, court, session, login, protocol, mechanism):
+        assert court.finding(session(protocol, logins=[login(mechanism, protocol=protocol, secret=Secret(b"geheim"))]), "PS126").variant == "short"
+
     @pytest.mark.parametrize("fields", [
         {}, {"secret": Secret(b"8 chars!")}, {"secret": Secret(b""), "exposure": "password"}, {"exposure": "token", "secret": Secret(b"short")},
         {"principal": None, "secret": Secret(b"long enough")}, {"principal": "\udcff", "secret": Secret(b"long enough")},

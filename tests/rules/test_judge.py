@@ -171,6 +171,16 @@ def test_what_is_not_observable_is_shared(court, session):
     assert ("PS101", "gap") in first.not_observable and first.not_observable is second.not_observable
 
 
+@pytest.mark.parametrize("protocol, carried, mechanism, expected", [
+    ("dcerpc", "http", "BASIC", ["PS117"]), ("smtp", "http", "BASIC", ["PS117"]), ("tls", "http", "BASIC", ["PS117"]), ("http", "http", "NTLM", ["PS106", "PS124"]),
+    ("http", "dcerpc", "NTLM", ["PS106"]), ("smb", "dcerpc", "NTLM", ["PS106"]), ("dcerpc", "dcerpc", "NTLM", ["PS106"]), ("smtp", "smtp", "BASIC", []), ("imap", "smtp", "LOGIN-COMMAND", ["PS110"]),
+])
+def test_a_login_is_judged_by_the_protocol_that_carried_it(court, session, login, protocol, carried, mechanism, expected):
+    exposure = {"NTLM": {"exposure": "guessable", "details": {"ntlm_version": "NTLMv2", "server_challenge_seen": True, "challenge_seen": True}}}.get(mechanism, {})
+    judged = court.try_session(session(protocol, logins=[login(mechanism, protocol=carried, **exposure)]))
+    assert sorted(finding.rule.id for finding in judged.findings if finding.rule.scope == "login" and finding.rule.id != "PS120") == expected
+
+
 def test_assessments_only_when_asked_for(session):
     judge = Judge()
     one = session("smtp")

@@ -52,15 +52,15 @@ def test_a_submission_as_csv():
         '00000000000000bb,PS204,starttls-offered-unused,"STARTTLS offered, not used",high,medium,cleartext,,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,client,20,' + watch + "\n"]
     assert texts(rows)["sessions"] == [
-        ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,syn,,,,full,,,,"
-        'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,"[""PLAIN""]",'
+        ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,,,syn,,,,full,,,,"
+        'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,false,"[""PLAIN""]",'
         '"[""alice@example.com""]",1,1,0,false,9,8,700,300,0,0,0,0,exposed,critical,2,' + watch + "\n"]
     assert texts(rows)["credentials"] == [
         "2024-05-01T08:00:00.000020000Z,monday.pcap,10," + ends + ",smtp,mail.example.com,PLAIN,alice@example.com,,,password,success,,235,"
-        + Fingerprints(KEY).of(Secret(made.PASSWORD)) + ",12+\n"]
+        + Fingerprints(KEY).of(Secret(made.PASSWORD)) + ",12+,false\n"]
     assert texts(rows)["messages"] == [
         "2024-05-01T08:00:00.000200000Z,monday.pcap,12," + ends + ',smtp,submitted,alice@example.com,"[""bob@example.org"",""eve@example.net""]",250,true,<1@example.com>,'
-        '512,true,none,text/plain,example.com,"[""example.org""]",5,,0,\n']
+        '512,true,none,text/plain,example.com,"[""example.org""]",5,,0,,false\n']
     assert texts(rows)["anomalies"] == ["2024-05-01T08:00:00.000007000Z,monday.pcap,10," + ends + ",smtp,line-too-long,server,7,600 bytes\n"]
     assert texts(rows)["assessments"] == [
         "0000000000000000,PS101,fail,,monday.pcap,1\n0000000000000000,PS204,fail,,monday.pcap,1\n0000000000000000,PS201,not_observable,gap,monday.pcap,1\n"]
@@ -109,11 +109,11 @@ def test_rpc_contexts_as_csv():
     assert texts(rows)["rpc"] == [
         place + '0,a4f1db00-ca47-1067-b31f-00dd010662da,EMSMDB,0.81,bind,ndr,tcp,,true,,NTLM,2,connect,"[2,6]","{""2"":12,""6"":3}","[""NTLM""]",true,alice,CORP,success,'
         'NTLMv2,0xe2888235,128,,,,15,14,"[10,11]","[""EcDoConnectEx"",""EcDoRpcExt2""]",9000,8000,xor,/o=CORP/cn=alice,12.0.4518,8.1.240,'
-        '"[""RopLogon"",""RopOpenFolder""]","[""0x000006f7""]"\n',
-        place + "1,99999999-9999-9999-9999-999999999999,,,bind,,tcp,,false,2,,,,[],{},[],true,,,,,,,,,,0,0,[],[],0,0,,,,,[],[]\n"]
+        '"[""RopLogon"",""RopOpenFolder""]","[""0x000006f7""]",false\n',
+        place + "1,99999999-9999-9999-9999-999999999999,,,bind,,tcp,,false,2,,,,[],{},[],true,,,,,,,,,,0,0,[],[],0,0,,,,,[],[],false\n"]
     assert texts(rows)["credentials"] == [
         "2024-05-01T08:00:00.000300000Z,monday.pcap,13,000000003ffffff3,192.0.2.7,49200,198.51.100.30,6001,dcerpc,,NTLM,alice,CORP,,guessable,success,,,"
-        + Fingerprints(KEY).of(Secret(b"response")) + ",8-11\n"]
+        + Fingerprints(KEY).of(Secret(b"response")) + ",8-11,false\n"]
 
 
 def test_kerberos_and_levels_that_no_request_used():
@@ -127,7 +127,7 @@ def test_kerberos_and_levels_that_no_request_used():
     two.levels_announced, two.interface_uuid, two.interface_source, association.pipe, two.transport = (6,), None, None, "srvsvc", "smb"
     values = dict(zip((c.name for c in schema.columns("rpc")), texts(rows_of(session, text=False))["rpc"][1]))
     assert {name: value for name, value in values.items() if value not in (None, (), [], {}) and (value or value is False) and name not in {c.name for c in schema.PLACE + schema.ENDS}} == {
-        "context_id": 1, "transport": "smb", "pipe": "srvsvc", "accepted": False, "reject_reason": 2, "auth_level_announced": (6,),
+        "context_id": 1, "transport": "smb", "pipe": "srvsvc", "accepted": False, "decrypted": False, "reject_reason": 2, "auth_level_announced": (6,),
         "mechanisms_offered": ("KERBEROS", "NTLM", "NEGOEX"), "header_signing": True, "principal": "bob", "domain": "CORP.EXAMPLE", "auth_result": "unknown",
         "kerberos_etype": 23, "authenticator_etype": 18, "spn": "exchangeMDB/ex1.corp.example"}
     login.principal = None
@@ -145,16 +145,16 @@ def test_http_requests_as_csv():
     ends = "000000005ffffff5,192.0.2.7,49300,198.51.100.31,80"
     assert texts(rows)["http"] == [
         f"2024-05-01T08:00:00.000000000Z,monday.pcap,10,{ends},GET,mail.example.com,/owa/,1.1,200,BASIC,[],false,CORP\\alice,success,owa,true,"
-        'Mozilla/4.0 (compatible; MSIE 8.0),,,text/html,0,5120,,,"[""sessionid"",""cadata""]","[""UserContext""]",true,false,\n',
+        'Mozilla/4.0 (compatible; MSIE 8.0),,,text/html,0,5120,,,"[""sessionid"",""cadata""]","[""UserContext""]",true,false,,false\n',
         f'2024-05-01T08:00:00.000500000Z,monday.pcap,15,{ends},OPTIONS,mail.example.com,/Microsoft-Server-ActiveSync,1.1,,,"[""NEGOTIATE"",""NTLM""]",false,,,activesync,'
-        "true,,,application/vnd.ms-sync.wbxml,,7,0,Sync,Appl1,[],[],false,false,\n"]
+        "true,,,application/vnd.ms-sync.wbxml,,7,0,Sync,Appl1,[],[],false,false,,false\n"]
     assert ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:00.000001000Z,monday.pcap,8,30,http,owa,mail.example.com,content," in texts(rows)["sessions"][0]
     assert texts(rows)["credentials"][0].startswith(f"2024-05-01T08:00:00.000000000Z,monday.pcap,10,{ends},http,mail.example.com,BASIC,CORP\\alice,,,password,success,,200,")
 
 
 def test_outer_layers_stand_in_csv_too():
     session = made.submission(encapsulation="vlan.10/vxlan.5000")
-    assert ",port,syn,vlan.10/vxlan.5000,,,full," in texts(rows_of(session))["sessions"][0]
+    assert ",port,,,syn,vlan.10/vxlan.5000,,,full," in texts(rows_of(session))["sessions"][0]
 
 
 def test_columns_looked_up_together_read_as_those_alone(monkeypatch):
@@ -188,7 +188,7 @@ def test_text_and_tuples_hold_the_same_columns():
 def test_the_secret_only_when_revealed():
     hidden, shown = rows_of(made.submission()), rows_of(made.submission(), reveal=True)
     assert "S3cret" not in repr(texts(hidden))
-    assert texts(shown)["credentials"][0].endswith(',12+,"S3cret,pass\\xff"\n')
+    assert texts(shown)["credentials"][0].endswith(',12+,false,"S3cret,pass\\xff"\n')
     assert texts(rows_of(made.submission(), reveal=True, text=False))["credentials"][0][-1] == "S3cret,pass\udcff"
 
 
@@ -275,8 +275,8 @@ def test_rule_summary_and_captures():
         "PS101,smtp-auth-plain,1,2,3,4,monday.pcap,10,0000000000000000\n",
         "PS204,starttls-offered-unused,0,0,0,0,monday.pcap,10,0000000000000000\n"]
     assert texts(rows)["captures"] == [
-        'monday.pcap,pcap,,[1],96,100,50000,2024-05-01T08:00:00.000000000Z,2024-05-01T08:01:00.000000000Z,17,0,0,0,0,0,0,2,true,0,"[""a,b""]"\n',
-        "empty.pcap,pcap,,[1],,0,50000,,,,0,0,0,0,0,0,2,true,0,[]\n"]
+        'monday.pcap,pcap,,[1],96,100,50000,2024-05-01T08:00:00.000000000Z,2024-05-01T08:01:00.000000000Z,17,0,0,0,0,0,0,2,0,true,0,"[""a,b""]"\n',
+        "empty.pcap,pcap,,[1],,0,50000,,,,0,0,0,0,0,0,2,0,true,0,[]\n"]
 
 
 @pytest.mark.parametrize("ends, expected", [  # from the Community ID specification's reference values

@@ -34,7 +34,7 @@ RULE = Rule(
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if session.unparsed is None and session.protocol != "unknown":
         return PASS
-    if session.protocol == "tls" or not (session.bytes_client or session.bytes_server):
+    if session.protocol == "tls" or session.tls_mode == "implicit" or not (session.bytes_client or session.bytes_server):
         return NOT_APPLICABLE
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant=session.protocol,

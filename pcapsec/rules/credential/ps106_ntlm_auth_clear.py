@@ -58,6 +58,7 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     for name in ("workstation", "nt_length", "target", "mic", "channel_binding"):
         if details.get(name) is not None:
             evidence[name] = details[name]
+    where = f"{session.server_ip} port {session.server_port}"
     return login_finding(
-        RULE, session, login, f"Password of {who(login)} can be guessed offline: NTLM{carried_by(login)} to {session.server_ip} port {session.server_port} in clear",
+        RULE, session, login, f"Password of {who(login)} can be guessed offline: NTLM{carried_by(login)} to {where} in clear",
         variant=version, severity="medium" if machine else None, reason="machine account" if machine else "", evidence=evidence)

@@ -53,6 +53,7 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
             evidence[name] = details[name]
     if details.get("ntlm_flags") is not None:
         evidence["ntlm_flags"] = f"0x{details['ntlm_flags']:08x}"
+    where = f"{session.server_ip} port {session.server_port}"
     return login_finding(
-        RULE, session, login, f"Password hash of {who(login)} can be computed: {version}{carried_by(login)} to {session.server_ip} port {session.server_port} in clear",
+        RULE, session, login, f"Password hash of {who(login)} can be computed: {version}{carried_by(login)} to {where} in clear",
         variant=version, evidence=evidence)

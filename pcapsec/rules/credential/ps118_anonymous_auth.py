@@ -30,7 +30,8 @@ from ..site import Site
 
 RULE = Rule(
     id="PS118", slug="anonymous-auth", title="Anonymous authentication", severity="info", confidence="high",
-    category="credential", scope="login", protocols=MAIL + TOKENS, needs=(CLIENT,), mechanisms=("ANONYMOUS", "LOGIN-COMMAND", "NTLM", "GSS-SPNEGO", "SIMPLE-BIND"),
+    category="credential", scope="login", protocols=MAIL + TOKENS, needs=(CLIENT,),
+    mechanisms=("ANONYMOUS", "LOGIN-COMMAND", "NTLM", "GSS-SPNEGO", "SIMPLE-BIND"),
     remediation="Switch anonymous access off if it is not wanted.",
     references=("RFC 4505", "RFC 9051 §6.2", "RFC 4513 §5.1.1", "[MS-NLMP] §3.2.5.1.2"),
 )

@@ -17,7 +17,8 @@ Evidence
 
 Not a finding when
     - only the first NTLM message passed, or nothing but an offer;
-    - the login is anonymous.
+    - the login is anonymous;
+    - it is one of the RPC inside RPC over HTTP (PS106).
 
 References
     [MS-NTHT] §2.2
@@ -41,7 +42,7 @@ RULE = Rule(
 
 def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
     details = login.details
-    if login.exposure not in ("guessable", "ticket") or not login.secret or details.get("anonymous"):
+    if login.protocol != "http" or login.exposure not in ("guessable", "ticket") or not login.secret or details.get("anonymous"):
         return PASS
     inner = "KERBEROS" if login.exposure == "ticket" else "NTLM"
     request = request_of(session, login)

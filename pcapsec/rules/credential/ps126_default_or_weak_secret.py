@@ -29,7 +29,8 @@ from ..site import Site
 
 RULE = Rule(
     id="PS126", slug="default-or-weak-secret", title="Captured secret is trivially weak", severity="high", confidence="high",
-    category="credential", scope="login", protocols=MAIL + ("http", "ldap"), needs=(CLIENT,), mechanisms=PASSWORD_MECHANISMS + ("BASIC", "FORM", "SIMPLE-BIND"),
+    category="credential", scope="login", protocols=MAIL + ("http", "ldap", "smb"), needs=(CLIENT,),
+    mechanisms=PASSWORD_MECHANISMS + ("BASIC", "FORM", "SIMPLE-BIND", "PLAINTEXT"),
     remediation="Change the password and the rule that allowed it; use long random passwords for devices.",
     references=("CWE-521",),
 )

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from ...records import CLIENT, Facts, Finding, RpcContext, RpcFacts, Session
 from ..exchange import (
-    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, contexts, described, exchange_contexts, is_unknown, level_name, login_of, named,
+    MAILBOX, MAX_FINDINGS, MAX_SHOWN, PRIVACY, calls, columns, described, exchange_contexts, has_unknown, level_name, login_of, named,
     nothing_to_judge, sureness, unless_lost, weakest_of,
 )
 from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
@@ -60,7 +60,7 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
     if findings:
         return findings
     answer = unless_lost(session, facts, CLIENT)
-    if answer is PASS and any(is_unknown(context) for _, context in contexts(facts)):
+    if answer is PASS and has_unknown(facts):
         return not_observable("midstream")
     if called or answer is not PASS:
         return answer
@@ -82,7 +82,8 @@ def _finding(session: Session, association: RpcFacts, context: RpcContext, kind:
     if association.pipe is not None:
         evidence["pipe"] = association.pipe
     return Finding(
-        rule=RULE, severity=RULE.severity if mailbox else "medium", severity_reason="" if mailbox else "directory data", confidence=sureness(context), variant=kind,
+        rule=RULE, severity=RULE.severity if mailbox else "medium", severity_reason="" if mailbox else "directory data",
+        confidence=sureness(context), variant=kind,
         title=f"{'Mailbox' if mailbox else 'Directory'} traffic{named(login)} readable: {context.interface or kind.upper()} to {session.server_ip} "
               f"port {session.server_port} at RPC level {level_name(context.auth_level)}",
         side=side, at=at,

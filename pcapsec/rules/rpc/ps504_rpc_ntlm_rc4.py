@@ -71,7 +71,8 @@ def _finding(session: Session, security: RpcSecurity, under: list[RpcContext]) -
     names = interface_names(under)
     evidence = {"interfaces": names, "auth_level": PRIVACY, "auth_type": security.auth_type, "spnego": security.auth_type == 9, **ntlm_evidence(login)}
     return Finding(
-        rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence="high" if security.established else "medium",
+        rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange",
+        confidence="high" if security.established else "medium",
         variant="mail" if mail else "other",
         title=f"RPC{named(login)} to {session.server_ip} port {session.server_port} ({', '.join(names[:3])}) is sealed by NTLM's RC4",
         side=security.side, at=security.at, **columns(login, "NTLM"), evidence=evidence,

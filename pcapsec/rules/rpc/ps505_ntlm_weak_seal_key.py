@@ -61,4 +61,5 @@ def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:
                 severity, reason = "info", "nothing sealed with it"
     return login_finding(
         RULE, session, login, f"NTLM of {who(login)} to {session.server_ip} port {session.server_port} seals with a key of {bits} bits",
-        variant=str(bits), severity=severity, reason=reason, confidence=LESS_SURE[RULE.confidence] if spec_bits not in (None, bits) else None, evidence=evidence)
+        variant=str(bits), severity=severity, reason=reason, evidence=evidence,
+        confidence=LESS_SURE[RULE.confidence] if spec_bits not in (None, bits) else None)

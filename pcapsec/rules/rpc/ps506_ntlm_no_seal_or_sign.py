@@ -71,31 +71,30 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
         if login.details.get("av_flags") is not None:
             evidence["av_flags"] = f"0x{login.details['av_flags']:x}"
         findings.append(Finding(
-            rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange", confidence="high" if security.established else "medium",
+            rule=RULE, severity=RULE.severity if mail else "info", severity_reason="" if mail else "not an interface of Exchange",
+            confidence="high" if security.established else "medium",
             variant=VARIANTS[missing[0]],
             title=f"NTLM{named(login)} to {session.server_ip} port {session.server_port} agreed on no {', '.join(missing)}",
             side=CLIENT, at=login.at if login.secret_at is None else login.secret_at, **columns(login, "NTLM"), evidence=evidence,
         ))
     if findings or unsure is not PASS:
         return findings or unsure
-    if judged:
-        return PASS
     if not facts.rpc:
         return nothing_to_judge(session, facts)
     answer = unless_lost(session, facts, CLIENT)
-    return answer if answer is not PASS else NOT_APPLICABLE
+    return answer if judged or answer is not PASS else NOT_APPLICABLE
 
 
 def _missing(details: dict[str, Any], level: int) -> list[str]:
     missing = []
-    if level >= PRIVACY and not details["seal"]:
+    if level >= PRIVACY and details.get("seal") is False:
         missing.append("SEAL")
-    if level >= INTEGRITY and not details["sign"]:
+    if level >= INTEGRITY and details.get("sign") is False:
         missing.append("SIGN")
-    if level >= CALL and not details["key_exchange"]:
+    if level >= CALL and details.get("key_exchange") is False:
         missing.append("KEY_EXCH")
     if details.get("mic") is False and (details.get("av_flags") or 0) & MIC_PRESENT:
         missing.append("MIC")
-    if level >= CALL and not details["ess"]:
+    if level >= CALL and details.get("ess") is False:
         missing.append("EXTENDED_SESSIONSECURITY")
     return missing

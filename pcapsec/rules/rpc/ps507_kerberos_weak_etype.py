@@ -51,7 +51,9 @@ WEAK = {
     16: ("3des", "low"), 5: ("3des", "low"), 7: ("3des", "low"),
 }
 ORDER = ("des", "rc4-export", "rc4", "3des")
-RANDOM_KEYS = frozenset(("exchangemdb", "exchangerfr", "exchangeab", "smtpsvc", "host", "ldap", "gc", "cifs", "rpcss", "rpc", "krbtgt"))  # services of computer accounts
+RANDOM_KEYS = frozenset((  # services of computer accounts
+    "exchangemdb", "exchangerfr", "exchangeab", "smtpsvc", "host", "ldap", "gc", "cifs", "rpcss", "rpc", "krbtgt",
+))
 
 
 def judge(session: Session, login: Login, site: Site) -> Finding | Verdict:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from ...records import CLIENT, Finding, Login, Session
 from ..logins import login_finding, who
+from ..requests import request_of
 from ..rule import PASS, RPC, Rule, Verdict
 from ..site import PUBLIC, Site
 
@@ -64,12 +65,8 @@ def _target(session: Session, login: Login) -> str:
     spn = login.details.get("spn") or login.details.get("refused_spn")
     if spn:
         return spn.partition("/")[2].partition("@")[0].partition("/")[0]
-    http = session.facts.http
-    if http is not None:
-        for request in http.requests:
-            if request.login is login:
-                return request.host or ""
-    return ""
+    request = request_of(session, login)
+    return request.host or "" if request is not None else ""
 
 
 def _is_address(host: str) -> bool:

@@ -13,6 +13,7 @@ Evidence
 
 Not a finding when
     - no call is at level 5 or above: then nothing is signed anyway (PS502);
+    - the login behind those calls was refused, so that none of them was done (PS518);
     - bind or bind_ack is not in the capture: the same bit means something else in other messages, so that they cannot tell: not_observable.
     For interfaces that are not Exchange's it is info.
 
@@ -57,8 +58,12 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
 
 def _best(association: RpcFacts) -> RpcContext | None:
     """The context with calls at level 5 or above that says most: one of Exchange's before others."""
-    signed = [context for context in association.contexts if context.accepted is not False and max(context.levels, default=0) >= INTEGRITY]
+    signed = [context for context in association.contexts if context.accepted is not False and max(context.levels, default=0) >= INTEGRITY and not _refused(context)]
     return next((context for context in signed if context.interface_uuid in KINDS), signed[0] if signed else None)
+
+
+def _refused(context: RpcContext) -> bool:
+    return bool(context.securities) and all(security.established is False for security in context.securities)
 
 
 def _finding(session: Session, association: RpcFacts, context: RpcContext) -> Finding:

@@ -30,7 +30,7 @@ from typing import Any
 from ...records import CLIENT, SERVER, Facts, Finding, Session
 from ..exchange import RPC_METHODS, contexts, level_name
 from ..requests import to_https
-from ..rule import LOWER, NOT_APPLICABLE, PASS, RPC, Rule, Verdict, unless_unseen
+from ..rule import LOWER, NOT_APPLICABLE, PASS, Rule, Verdict, unless_unseen
 from ..site import PRIVATE, Site
 
 RULE = Rule(
@@ -56,7 +56,8 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return PASS
     first = next(request for request in requests if not to_https(request))
     login = next((request for request in requests if request.auth_scheme), first)
-    evidence: dict[str, Any] = {"method": first.method, "requests": len(requests), "auth_offered": sorted({one for request in requests for one in request.auth_offered})}
+    offered = sorted({scheme for request in requests for scheme in request.auth_offered})
+    evidence: dict[str, Any] = {"method": first.method, "requests": len(requests), "auth_offered": offered}
     for name, value in (("host", first.host), ("path", first.path), ("target", first.rpc_target), ("auth_scheme", login.auth_scheme),
                         ("user_agent", first.user_agent), ("status", first.status)):
         if value is not None:

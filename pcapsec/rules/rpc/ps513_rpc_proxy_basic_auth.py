@@ -15,7 +15,7 @@ Evidence
 Not a finding when
     - neither side names Basic: NTLM, Negotiate or a token is used;
     - the answer that would offer it, or the request that would use it, is lost: not_observable;
-    - the connection is HTTPS: Basic looks like NTLM there: not_observable.
+    - the connection is HTTPS and was not decrypted with a key log: Basic looks like NTLM there: not_observable.
 
 References
     RFC 7617 §4
@@ -29,13 +29,15 @@ from ..site import Site
 
 RULE = Rule(
     id="PS513", slug="rpc-proxy-basic-auth", title="Outlook Anywhere proxy uses Basic", severity="medium", confidence="high",
-    category="rpc", scope="session", protocols=("http", "tls"), needs=(CLIENT, SERVER),
+    category="rpc", scope="session", protocols=("dcerpc", "http", "tls"), needs=(CLIENT, SERVER),
     remediation="Use NTLM or Negotiate towards the proxy, or modern authentication with MAPI over HTTP.",
     references=("RFC 7617 §4",),
 )
 
 
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
+    if session.inner is not None:
+        facts = session.inner
     http = facts.http
     if http is None:
         return not_observable("encrypted") if session.protocol == "tls" and session.server_port == 443 else NOT_APPLICABLE

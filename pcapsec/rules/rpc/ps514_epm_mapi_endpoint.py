@@ -23,7 +23,7 @@ from typing import Any
 
 from ...records import SERVER, Facts, Finding, RpcEndpoint, Session
 from ..exchange import KINDS, MAX_SHOWN, unless_lost
-from ..rule import NOT_APPLICABLE, PASS, RPC, Rule, Verdict, not_observable
+from ..rule import NOT_APPLICABLE, RPC, Rule, Verdict, not_observable
 from ..site import Site
 
 RULE = Rule(
@@ -51,7 +51,8 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
 
 
 def _described(endpoint: RpcEndpoint) -> dict[str, Any]:
-    shown: dict[str, Any] = {"interface": endpoint.interface or KINDS[endpoint.interface_uuid].upper(), "version": endpoint.interface_version, "protocol": endpoint.protocol}
+    name = endpoint.interface or KINDS[endpoint.interface_uuid].upper()
+    shown: dict[str, Any] = {"interface": name, "version": endpoint.interface_version, "protocol": endpoint.protocol}
     for name in ("port", "address", "pipe"):
         value = getattr(endpoint, name)
         if value is not None:

@@ -64,7 +64,8 @@ def _finding(session: Session, context: RpcContext, kind: str) -> Finding:
         evidence["obfuscation"] = context.obfuscation
     side, at = weakest_of(context) if mapi.user_dn_at is None else (CLIENT, mapi.user_dn_at)
     return Finding(
-        rule=RULE, severity=RULE.severity if mailbox else "medium", severity_reason="" if mailbox else "directory data", confidence=RULE.confidence, variant=kind,
+        rule=RULE, severity=RULE.severity if mailbox else "medium", severity_reason="" if mailbox else "directory data",
+        confidence=RULE.confidence, variant=kind,
         title=f"{'Mailbox' if mailbox else 'Directory'} data{named(login)} read from RPC calls to {session.server_ip} port {session.server_port}",
         side=side, at=at, **columns(login, context.auth_type), evidence=evidence,
     )

@@ -55,8 +55,9 @@ def judge(session: Session, facts: Facts, site: Site) -> list[Finding] | Verdict
 
 
 def _major(context: RpcContext) -> int | None:
-    version = context.mapi.client_version if context.mapi is not None else None
-    major = (version or "").partition(".")[0]
+    if context.mapi is None or context.mapi.client_version is None:
+        return None
+    major = context.mapi.client_version.partition(".")[0]
     return int(major) if major.isdecimal() else None
 
 

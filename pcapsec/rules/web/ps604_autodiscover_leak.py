@@ -31,6 +31,7 @@ from ..requests import cut, distinct
 from ..rule import NOT_APPLICABLE, PASS, Rule, Verdict, not_observable, unless_unseen
 from ..site import Site
 from ..suffixes import is_suffix
+from ..webnames import MAYBE_WEB
 
 RULE = Rule(
     id="PS604", slug="autodiscover-leak", title="Autodiscover goes to a parent/foreign domain", severity="high", confidence="medium",
@@ -44,7 +45,7 @@ LABEL = "autodiscover."
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     http, tls = facts.http, session.tls
     if http is None:
-        if tls is None or session.service not in (None, "https"):
+        if tls is None or session.service not in MAYBE_WEB:
             return NOT_APPLICABLE
         name = tls.sni
         if name is None:

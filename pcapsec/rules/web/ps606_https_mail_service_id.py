@@ -28,7 +28,7 @@ from ...records import CLIENT, SERVER, Facts, Finding, Session, TlsHandshake
 from ..requests import MAX_LISTED, cut
 from ..rule import NOT_APPLICABLE, PASS, Rule, Verdict, not_observable
 from ..site import Site
-from ..webnames import guess
+from ..webnames import MAYBE_WEB, guess
 
 RULE = Rule(
     id="PS606", slug="https-mail-service-id", title="Encrypted mail web service identified", severity="info", confidence="medium",
@@ -40,7 +40,7 @@ RULE = Rule(
 
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     tls = session.tls
-    if tls is None or session.service not in (None, "https"):
+    if tls is None or session.service not in MAYBE_WEB:
         return NOT_APPLICABLE
     names = certificate_names(tls)
     if tls.sni is None and not names:

@@ -16,7 +16,7 @@ Evidence
 
 Not a finding when
     - the traffic was not decrypted: then nobody can tell, and the verdict is not_observable;
-    - the login carries a channel binding, or is not NTLM.
+    - the login carries a channel binding, or is not NTLM, or is one of DCE/RPC inside HTTPS.
 
 References
     [MS-NLMP] §2.2.2.1
@@ -29,7 +29,7 @@ from ..logins import login_finding, who
 from ..requests import request_of, shown, target
 from ..rule import NOT_APPLICABLE, Rule, Verdict, not_observable, unless_unseen
 from ..site import Site
-from ..webnames import guess
+from ..webnames import MAYBE_WEB, guess
 
 RULE = Rule(
     id="PS607", slug="ntlm-over-https-channel-binding", title="NTLM inside HTTPS without channel binding", severity="info", confidence="low",
@@ -40,15 +40,17 @@ RULE = Rule(
 
 
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
+    if session.inner is not None:
+        facts = session.inner
     if facts.http is None:
         tls = session.tls
-        mail = tls is not None and tls.sni is not None and session.service in (None, "https") and guess(tls.sni) is not None
+        mail = tls is not None and tls.sni is not None and session.service in MAYBE_WEB and guess(tls.sni) is not None
         return not_observable("encrypted") if mail else NOT_APPLICABLE
     for login in facts.logins:
         details = login.details
-        if not login.secret or details.get("ntlm_version") != "NTLMv2" or details.get("channel_binding"):
+        if login.protocol != "http" or not login.secret or details.get("ntlm_version") != "NTLMv2" or details.get("channel_binding"):
             continue
-        request = request_of(session, login)
+        request = request_of(session, login, facts)
         evidence = {**shown(request), "channel_binding": False}
         for name in ("av_flags", "target"):
             if details.get(name) is not None:

@@ -171,8 +171,7 @@ def test_one_channel_of_rpc_over_http_alone(session, court):
     requests = [HttpRequest(at=0, method="RPC_OUT_DATA", service="rpc-proxy", status=200)]
     judged = session("http", http=HttpFacts(requests=requests), channels=[RpcChannel(side=1, complete=False)])
     assert court.verdict(judged, "PS502") == ("not_observable", "one_sided")
-    judged = session("http", http=HttpFacts(requests=requests))
-    assert court.verdict(judged, "PS502") == ("not_observable", "one_sided")
+    assert court.verdict(session("http", http=HttpFacts(requests=requests)), "PS502") == ("not_applicable", ""), "no channel came to be"
 
 
 def test_a_web_page_is_not_applicable(session, court):
@@ -236,8 +235,15 @@ def test_no_authentication_near_misses(rpc, court, fields, expected):
     assert court.verdict(rpc(one), "PS501") == expected
 
 
+@pytest.mark.parametrize("fields", [{"accepted": None}, {"responses": 0}])
+def test_taken_by_the_server_in_one_way_or_the_other(rpc, court, fields):
+    """Its answer to the bind, or answers to calls."""
+    assert court.finding(rpc(context("emsmdb", {1: 5}, **fields)), "PS501").variant == "emsmdb"
+
+
 def test_no_authentication_lost_bytes(rpc, court):
     assert court.verdict(rpc(context("emsmdb", {1: 5}), unseen_client="gap"), "PS501") == ("not_observable", "gap")
+    assert court.verdict(rpc(context("emsmdb", {1: 5}), unseen_client="gap", unseen_server="one_sided"), "PS501") == ("not_observable", "gap")
     assert court.verdict(rpc(context("emsmdb", {1: 5}, accepted=None, responses=0), unseen_server="one_sided"), "PS501") == ("not_observable", "one_sided")
     assert court.verdict(rpc(context("emsmdb", {6: 5}, security(kerberos(), 6)), unseen_client="gap"), "PS501") == ("not_observable", "gap")
     assert court.finding(rpc(context("emsmdb", {1: 5}), unseen_server="gap"), "PS501").confidence == "high"
@@ -287,6 +293,25 @@ def test_obfuscated_payload_lost(rpc, court, side):
     assert court.verdict(rpc(context("emsmdb", {2: 3}), **{side: "gap"}), "PS503") == ("not_observable", "gap")
     judged = rpc(context("emsmdb", {2: 3}, obfuscation="both", mapi=mapi(n_decoded=1)), **{side: "gap"})
     assert court.finding(judged, "PS503").variant == "both"
+
+
+def web(session, obfuscation, **fields):
+    """A conversation of MAPI over HTTP outside TLS."""
+    request = HttpRequest(at=40, method="POST", host="ex.corp.example", path="/mapi/emsmdb/", service="mapi-http", status=200)
+    http = HttpFacts(requests=[request], n_requests=1, mapi=mapi(n_header_ext=3, flags=6, n_decoded=2, decoded_bytes=900, rop_names={"RopLogon": 1}), obfuscation=obfuscation)
+    return session("http", server_port=80, http=http, **fields)
+
+
+def test_obfuscated_mapi_over_http(session, shown):
+    assert shown(web(session, "xor"), "PS503") == {
+        "severity": "high", "severity_reason": "", "confidence": "high", "variant": "xor", "side": 0, "at": 40, "principal": None, "mechanism": None, "auth_result": None,
+        "title": "Mailbox payload to ex.corp.example (203.0.113.5) over MAPI over HTTP is only XORed, not encrypted",
+        "evidence": {"transport": "http", "obfuscation": "xor", "host": "ex.corp.example", "path": "/mapi/emsmdb/", "header_ext_flags": "0x0006", "n_header_ext": 3, "n_decoded": 2,
+                     "decoded_bytes": 900, "rops": {"RopLogon": 1}}}
+
+
+def test_mapi_over_http_that_shows_no_payload(session, court):
+    assert court.verdict(web(session, None), "PS503") == ("not_applicable", "")
 
 
 # --- PS516

@@ -85,6 +85,12 @@ def test_the_challenge_on_the_other_channel(session, court):
         assert court.verdict(judged, rule_id) == ("not_observable", "one_sided")
 
 
+def test_a_login_inside_rpc_over_http_is_no_web_login(session, court):
+    judged = session("http", http=HttpFacts(), **facts_of(association(context("emsmdb", {6: 3}, security(ntlm(), 6), transport="http"))))
+    assert court.finding(judged, "PS106").title.startswith("Password of alice can be guessed offline: NTLM in RPC")
+    assert [finding for finding in judged.findings if finding.rule.id == "PS124"] == []
+
+
 @pytest.mark.parametrize("protocol, expected", [("dcerpc", ["PS118", "PS508"]), ("ldap", ["PS118"]), ("http", ["PS118"]), ("smb", ["PS508"])])
 def test_anonymous(session, court, protocol, expected):
     judged = court.try_session(session(protocol, logins=[ntlm(ANONYMOUS, protocol=protocol, version="anonymous")]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from pcapsec.records import HttpFacts, HttpRequest
+from pcapsec.rules.exchange import MAX_FINDINGS
 from rpc_sessions import ANONYMOUS, BITS_56, BITS_128, ESS, KEY_EXCH, SEAL, SIGN, STRONG, UUIDS, association, context, facts_of, kerberos, ntlm, security
 
 STRONG_NAMES = ["SIGN", "SEAL", "EXTENDED_SESSIONSECURITY", "128", "KEY_EXCH"]
@@ -69,6 +70,21 @@ def test_two_securities_on_one_context_are_told_apart(rpc, court):
     """NTLM at CONNECT, then Kerberos at privacy: nothing was sealed by NTLM."""
     first, second = security(ntlm(), 2, auth_context_id=1), security(kerberos(), 6, auth_context_id=2)
     assert court.verdict(rpc(context("emsmdb", {2: 1, 6: 9}, first, second)), "PS504") == ("pass", "")
+
+
+def test_announced_at_2_and_sealed_all_the_same(rpc, court):
+    assert court.finding(rpc(context("emsmdb", {6: 3}, security(ntlm(), 2))), "PS504").severity == "medium"
+
+
+def test_two_securities_whose_announcement_was_not_seen(rpc, court):
+    judged = rpc(context("emsmdb", {6: 3}, security(ntlm(), auth_context_id=1), security(kerberos(), 6, auth_context_id=2)))
+    assert court.finding(judged, "PS504").evidence["auth_level"] == 6
+
+
+def test_few_findings_of_many_logins(rpc, court):
+    judged = rpc(*(context("emsmdb", {6: 1}, security(ntlm(STRONG & ~KEY_EXCH, at=n, secret_at=n), 6, at=n), context_id=n) for n in range(MAX_FINDINGS + 5)))
+    assert len(court.findings(judged, "PS504")) == MAX_FINDINGS
+    assert sum(finding.rule.id == "PS506" for finding in judged.findings) == MAX_FINDINGS
 
 
 def test_two_contexts_under_one_login_are_one_finding(rpc, court):
@@ -287,6 +303,11 @@ def test_ntlm_instead_of_kerberos(rpc, shown):
     }
 
 
+@pytest.mark.parametrize("host", ["mail.eu.corp.example", "1.2.3", "exch01", "10.corp"])
+def test_names_are_no_addresses(rpc, court, host):
+    assert court.finding(rpc(at_6(offered(details={"spn": f"exchangeMDB/{host}"})), client_ip="10.1.2.3"), "PS509").evidence["spn"] == f"exchangeMDB/{host}"
+
+
 @pytest.mark.parametrize("login", [offered("MS-KERBEROS"), offered(details={"kerberos_error": 7, "refused_spn": "exchangeMDB/mail"})])
 def test_also_by_the_other_name_and_with_an_error(rpc, court, login):
     finding = court.finding(rpc(at_6(login), client_ip="10.1.2.3"), "PS509")
@@ -321,3 +342,15 @@ def test_ntlm_instead_of_kerberos_lost(rpc, court):
 def test_interfaces_are_those_of_exchange():
     assert {kind: UUIDS[kind][:8] for kind in ("emsmdb", "asyncemsmdb", "nspi", "rfr")} == {
         "emsmdb": "a4f1db00", "asyncemsmdb": "5261574a", "nspi": "f5cc5a18", "rfr": "1544f5e0"}
+
+
+def test_many_logins_on_many_contexts_take_no_time(rpc, court):
+    """A hundred securities, each in force on each of a thousand contexts, is what one hostile connection may hold."""
+    import time
+
+    securities = [security(ntlm(SEAL | ESS, at=n, secret_at=n), 6, at=n, auth_context_id=n) for n in range(100)]
+    judged = rpc(*(context("svcctl", {6: 1}, *securities, context_id=n) for n in range(1000)))
+    began = time.process_time()
+    court.try_session(judged)
+    assert time.process_time() - began < 2
+    assert sum(finding.rule.id == "PS505" for finding in judged.findings) == 100

@@ -83,7 +83,7 @@ CASES = {
     "NTLMv1": (ntlm(6, STRONG, nt=b"\x22" * 24) + call(2, level=6), "exposed", {"PS106": "high", "PS107": "critical", "PS120": "low", "PS504": "medium", "PS510": "low"}),
     "a machine account": (ntlm(6, STRONG, user="EXCH01$") + call(2, level=6), "weak", {"PS106": "medium", "PS120": "low", "PS504": "medium", "PS510": "low"}),
     "refused login": (ntlm(6) + [(C, request(2, 11, level=6, token=SIGNATURE)), (S, fault(2, 5))], "weak",
-                      {"PS106": "high", "PS120": "low", "PS518": "low", "PS510": "low"}),
+                      {"PS106": "high", "PS120": "low", "PS518": "low"}),
     "unknown authentication type": ([(C, bind(MAIL, level=6, token=b"what", auth_type=99)), (S, nak(8))], "weak", {"PS518": "low"}),
     "unknown interface": ([(C, bind(OTHER)), (S, ack()), (C, request(2)), (S, fault(2, 0x1C010003))], "weak", {"PS518": "info"}),
 }

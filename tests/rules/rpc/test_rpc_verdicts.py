@@ -99,6 +99,9 @@ def test_rpc_over_http(session, court):
     ({"logins": [kerberos(23, 23, protocol="ldap", details={"layer": "confidentiality"})], "sasl_wrapped": True}, "weak"),
     ({"logins": [kerberos(protocol="ldap", details={"layer": "integrity"})], "sasl_wrapped": True}, "weak"), ({"logins": [kerberos(protocol="ldap")]}, "weak"),
     ({"sasl_wrapped": True}, "weak"),
+    ({"logins": [Login(protocol="ldap", mechanism="SIMPLE-BIND", at=0), kerberos(protocol="ldap", details={"layer": "confidentiality"})], "sasl_wrapped": True}, "protected"),
+    ({"logins": [kerberos(protocol="ldap"), kerberos(protocol="ldap", details={"layer": "confidentiality"})], "sasl_wrapped": True}, "weak"),
+    ({"logins": [Login(protocol="ldap", mechanism="X", at=0, details={"layer": "integrity"})], "sasl_wrapped": True}, "weak"),
     ({"logins": [Login(protocol="ldap", mechanism="SIMPLE-BIND", at=0, secret=Secret(b"x"), exposure="password")]}, "exposed"),
     ({"logins": [Login(protocol="ldap", mechanism="SIMPLE-BIND", at=0)]}, "weak"),
 ])

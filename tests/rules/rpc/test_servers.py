@@ -14,7 +14,7 @@ def test_header_not_signed(rpc, shown):
     judged = rpc(context("emsmdb", {6: 5}, security(kerberos(), 6)), association={"header_signing": False})
     assert shown(judged, "PS510") == {
         "severity": "low", "severity_reason": "", "confidence": "high", "variant": "mail", "title": "RPC headers to 203.0.113.5 port 6001 are not signed",
-        "side": 0, "at": 80, "principal": None, "mechanism": "KERBEROS", "auth_result": None,
+        "side": 0, "at": 70, "principal": None, "mechanism": "KERBEROS", "auth_result": None,
         "evidence": {"interface": "EMSMDB", "interface_source": "bind", "transport": "tcp", "auth_level": 6, "auth_level_name": "privacy", "auth_type": "KERBEROS",
                      "levels": {"privacy": 5}, "header_signing": False},
     }
@@ -44,6 +44,20 @@ def test_header_signing_near_misses(rpc, court, level, signing, unseen, expected
 def test_header_signing_needs_the_answer(rpc, court):
     judged = rpc(context("emsmdb", {6: 5}, security(kerberos(), 6)), association={"header_signing": None}, unseen_server="one_sided")
     assert court.verdict(judged, "PS510") == ("not_observable", "one_sided")
+
+
+def test_a_bind_that_was_not_seen_is_not_pointed_at(rpc, session, court):
+    one = context("emsmdb", {6: 5}, security(kerberos(), 6), side=1, at=33)
+    finding = court.finding(rpc(one, association={"header_signing": False, "bind_at": None}), "PS510")
+    assert (finding.side, finding.at) == (1, 33)
+    judged = session("smb", smb=SmbFacts(), **facts_of(association(context("nspi", {1: 2}, side=1, at=33, transport="smb"), bind_at=None)))
+    finding = court.finding(judged, "PS515")
+    assert (finding.side, finding.at) == (1, 33)
+
+
+def test_one_finding_an_association(session, court):
+    rows = [association(context("emsmdb", {6: 5}, security(kerberos(), 6)), header_signing=False, bind_at=n) for n in range(MAX_FINDINGS + 5)]
+    assert len(court.findings(session("smb", smb=SmbFacts(), **facts_of(*rows)), "PS510")) == MAX_FINDINGS
 
 
 # --- PS511
@@ -110,6 +124,8 @@ def test_endpoints_near_misses(rpc, session, court):
     assert court.verdict(rpc(context("epm", {1: 3}), unseen_server="gap"), "PS514") == ("not_observable", "gap")
     assert court.verdict(rpc(context("epm", {1: 3}), unseen_client="gap"), "PS514") == ("pass", "")
     assert court.verdict(session("dcerpc", server_port=135, unseen_server="one_sided"), "PS514") == ("not_observable", "one_sided")
+    assert court.verdict(session("dcerpc", server_port=135), "PS514") == ("not_applicable", "")
+    assert court.verdict(session("dcerpc", server_port=6001, unseen_server="one_sided"), "PS514") == ("not_applicable", "")
 
 
 # --- PS515
@@ -119,7 +135,7 @@ def test_through_a_pipe(session, shown):
     judged = session("smb", server_port=445, smb=SmbFacts(dialect="3.0", signed=True, signing_required=False), **facts_of(row))
     assert shown(judged, "PS515") == {
         "severity": "info", "severity_reason": "", "confidence": "medium", "variant": "", "title": "NSPI, RFR of 203.0.113.5 reached by SMB through the pipe \\PIPE\\nspi",
-        "side": 0, "at": 80, "principal": None, "mechanism": "KERBEROS", "auth_result": None,
+        "side": 0, "at": 70, "principal": None, "mechanism": "KERBEROS", "auth_result": None,
         "evidence": {"interfaces": ["NSPI", "RFR"], "encrypted": False, "pipe": "\\PIPE\\nspi", "dialect": "3.0", "signed": True, "signing_required": False},
     }
 
