@@ -14,12 +14,13 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 from traffic.truth import LOGIN_FIELDS, MESSAGE_FIELDS, MESSAGE_SIZE_FIELDS, SESSION_FIELDS, fact_hash
 
-MAIL_PROTOCOLS = ("smtp", "imap", "pop3", "nntp", "dcerpc", "http")
+PROTOCOLS = ("smtp", "imap", "pop3", "nntp", "dcerpc", "http", "tls")
 IMPLICIT_PORTS = {"465": "smtp", "993": "imap", "995": "pop3", "563": "nntp"}
+WEB_PORT = "443"  # counts where TLS is what the capture was made for (traffic/services.py)
 MASK = 0xFFFFFFFFFFFFFFFF
 MAX_EXAMPLES = 20
 Key = tuple[str, str]  # client address and port: unique in a made capture
@@ -82,7 +83,8 @@ def _message(row: dict[str, str]) -> dict[str, Any]:
 class _Found:
     """The tables, split into the conversations of `gapped` and the rest."""
 
-    def __init__(self, directory: Path, gapped: dict[Key, dict[str, Any]]):
+    def __init__(self, directory: Path, gapped: dict[Key, dict[str, Any]], made: Iterable[str]):
+        ports = IMPLICIT_PORTS | ({WEB_PORT: "tls"} if "tls" in made else {})
         self.counts: Counter[str] = Counter()
         self.digests: dict[str, int] = defaultdict(int)
         self.sessions: dict[Key, list[dict[str, str]]] = defaultdict(list)
@@ -104,8 +106,8 @@ class _Found:
                 continue
             protocol = row["protocol"]
             if row["tls_mode"] == "implicit":
-                protocol = IMPLICIT_PORTS.get(row["server_port"], "other tls")
-            if protocol not in MAIL_PROTOCOLS:
+                protocol = ports.get(row["server_port"], "other tls")
+            if protocol not in PROTOCOLS:
                 self.other_protocols[protocol] += 1
                 continue
             self.duplicates += int(row["duplicate_frames"] or 0)
@@ -154,7 +156,8 @@ def check(directory: Path, capture: Path) -> Report:
     """Compare the CSV tables of `pcapsec analyze -o directory capture` with the truth beside the capture."""
     truth = json.loads(capture.with_suffix(".json").read_text())
     gapped = _listed(capture.with_name(truth["mail"]["gapped"]["file"]))
-    report, found, certain = Report(), _Found(directory, gapped), truth["mail"]["certain"]
+    certain = truth["mail"]["certain"]
+    report, found = Report(), _Found(directory, gapped, truth["mail"]["made"]["conversations"]["by_protocol"])
     captures = list(_rows(directory, "captures", ["packets", "bytes", "duplicate_frames", "internal_errors"]))
     report.same("frames", truth["frames"], sum(int(row["packets"]) for row in captures))
     report.same("bytes of frames", truth["bytes"] - 24 - 16 * truth["frames"], sum(int(row["bytes"]) for row in captures))
@@ -178,7 +181,8 @@ def check(directory: Path, capture: Path) -> Report:
 def differences(directory: Path, capture: Path) -> Report:
     """The same for every single mail conversation; needs a capture made with --list."""
     report, listed = Report(), _listed(capture.with_name(capture.stem + ".conversations.jsonl"))
-    _check_conversations(report, _Found(directory, listed), listed, "conversations that lost nothing", 1.0)
+    made = json.loads(capture.with_suffix(".json").read_text())["mail"]["made"]["conversations"]["by_protocol"]
+    _check_conversations(report, _Found(directory, listed, made), listed, "conversations that lost nothing", 1.0)
     return report
 
 

@@ -290,6 +290,7 @@ class RpcChannel:
     n_bytes: int = 0
     complete: bool = True  # False: bytes are missing or a limit was reached
     target: str | None = None  # "host:port"
+    share: Any = field(default=None, compare=False, repr=False)  # accounts for the pieces; its `release` is called when they were read
 
 
 @dataclass(slots=True, kw_only=True)
@@ -577,12 +578,17 @@ class RegularSession(Session):
     """
 
     __slots__ = ("like", "hello_frame", "hello_ns", "places", "marks", "alike")
+    VARYING = frozenset((
+        "session_id", "capture", "start_ns", "end_ns", "frame", "last_frame", "client_ip", "client_port", "server_ip", "packets_client", "packets_server", "bytes_client",
+        "bytes_server", "n_checked_client", "n_checked_server", "max_ip_length", "locate"))  # what is not the other's
 
     def __init__(self, like: Session, session_id: str, capture: str, start_ns: int, end_ns: int, frame: int, last_frame: int, client_ip: str, client_port: int, server_ip: str,
-                 packets_client: int, packets_server: int, bytes_client: int, bytes_server: int, hello_frame: int, hello_ns: int, places: Callable, marks: tuple, alike: Any):
+                 packets_client: int, packets_server: int, bytes_client: int, bytes_server: int, n_checked_client: int, n_checked_server: int, max_ip_length: int,
+                 hello_frame: int, hello_ns: int, places: Callable, marks: tuple, alike: Any):
         self.like, self.session_id, self.capture, self.start_ns, self.end_ns, self.frame, self.last_frame = like, session_id, capture, start_ns, end_ns, frame, last_frame
         self.client_ip, self.client_port, self.server_ip, self.server_port = client_ip, client_port, server_ip, like.server_port
         self.packets_client, self.packets_server, self.bytes_client, self.bytes_server = packets_client, packets_server, bytes_client, bytes_server
+        self.n_checked_client, self.n_checked_server, self.max_ip_length = n_checked_client, n_checked_server, max_ip_length
         self.hello_frame, self.hello_ns, self.places, self.marks, self.alike = hello_frame, hello_ns, places, marks, alike
         self.facts, self.tls, self.tls_mode, self.protocol, self.service = like.facts, like.tls, like.tls_mode, like.protocol, like.service  # asked for most
 

@@ -5,6 +5,8 @@ import pathlib
 
 import pandas
 import pytest
+from tests.frames import Talk, pcap
+from tests.rpc_bytes import CLIENT, SERVER, fault, request
 
 import pcapsec
 from pcapsec import pipeline
@@ -22,6 +24,18 @@ def test_the_number_of_workers_changes_nothing():
     for table in TABLES:
         mine, theirs = (getattr(result, table).drop(columns="secret_fp", errors="ignore") for result in (one, three))
         pandas.testing.assert_frame_equal(mine, theirs)
+
+
+def test_sessions_that_wait_for_others_stand_where_they_were(tmp_path):
+    """An RPC session of unknown interface is judged when all captures are read: its frames are still those of its own."""
+    late = Talk(server_port=49152).turns([(CLIENT, request(7, 3)), (SERVER, fault(7, 5))])
+    mail = Talk(server_port=25, clock=late.clock + 10**12).open().turns([(SERVER, b"220 mx ESMTP\r\n"), (CLIENT, b"EHLO pc\r\n"), (SERVER, b"250 mx\r\n")]).close()
+    for name, talk in (("first.pcap", late), ("second.pcap", mail)):
+        (tmp_path / name).write_bytes(pcap(talk.frames()))
+    result = pcapsec.analyze([str(tmp_path / "first.pcap"), str(tmp_path / "second.pcap")])
+    found = result.findings[result.findings["rule_id"] == "PS518"]
+    assert found[["capture", "frame", "time"]].values.tolist() == [[str(tmp_path / "first.pcap"), 2, pandas.Timestamp(late.segments[1].ts_ns, tz="UTC")]]
+    assert result.captures["sessions"].tolist() == [1, 1]
 
 
 def test_a_parser_that_raises_spoils_its_conversation_only(monkeypatch):

@@ -11,11 +11,11 @@ import subprocess
 import sys
 
 import pytest
-from samples import FOLDER, SAMPLES, Sample, rows
+from samples import FOLDER, SAMPLES, Sample, handshakes, rows
 
 import pcapsec
 
-NAMES = ("imap-login.pcap", "pop3-stls.pcap", "managesieve-plain.pcap", "lmtp-deliver.pcap", "path-vlan.pcap")  # Dovecot alone serves these
+NAMES = ("imap-login.pcap", "pop3-stls.pcap", "managesieve-plain.pcap", "lmtp-deliver.pcap", "path-vlan.pcap", "tls-versions.pcap")  # Dovecot alone, and openssl, serve these
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,7 @@ def test_recorded_again_it_says_the_same(sample: Sample, recorded: pathlib.Path)
     assert rows(result.sessions, "protocol", "service", "tls_mode", "starttls_state", "completeness") == list(sample.sessions)
     assert rows(result.credentials, "mechanism", "principal", "exposure", "auth_result") == list(sample.logins)
     assert rows(result.messages, "protocol", "direction", "mail_from", "rcpt_to", "message_id", "protection") == list(sample.messages)
+    assert handshakes(result.tls) == list(sample.tls)
     assert sorted(set(result.findings["rule_id"])) == list(sample.findings)
 
 

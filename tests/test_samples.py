@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from samples import FOLDER, SAMPLES, Sample, analysed, rows
+from samples import FOLDER, SAMPLES, Sample, analysed, handshakes, rows
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 LARGEST_SAMPLE, ALL_SAMPLES = 60_000, 3_000_000  # bytes: they are part of every clone
@@ -37,6 +37,11 @@ def test_rpc(sample: Sample):
 @each_sample
 def test_http(sample: Sample):
     assert rows(analysed(sample).http, "method", "service", "auth_scheme", "auth_result", "principal", "status", "request_type") == list(sample.http)
+
+
+@each_sample
+def test_tls(sample: Sample):
+    assert handshakes(analysed(sample).tls) == list(sample.tls)
 
 
 @each_sample

@@ -162,7 +162,7 @@ def quic(chance: random.Random) -> bytes:
     rng = numpy.random.default_rng(chance.getrandbits(32))
     hello = tls_bytes.client_hello(rng, b"mail.example", (b"h3",), True, True)
     answer = tls_bytes.server_hello(rng, True)
-    hello, answer = (mutate_bytes(one, chance) if chance.random() < 0.4 else one for one in (hello, answer))
+    hello, answer = (mutate_bytes(one, chance)[:4000] if chance.random() < 0.4 else one for one in (hello, answer))
     said: list[list[bytes]] = [[], []]
     for side, message in ((C, hello), (S, answer)):
         cut = chance.choice((len(message), len(message), 1, 40, 200))

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+NAMES = (b"www.example.net", b"example.net", b"static.example.net")
 SERIAL = b"A12345678901"  # of the leaf, where it occurs once; the caller may write twelve other bytes there
 _RSA, _SHA256_WITH_RSA = "2a864886f70d010101", "2a864886f70d01010b"
 
@@ -57,9 +58,9 @@ def usual_chain() -> tuple[bytes, bytes]:
     leaf_id, issuer_id, root_id = rng.bytes(20), rng.bytes(20), rng.bytes(20)
     crl, ocsp, parent = b"http://crl3.example.net/ExampleTLSRSASHA256IssuingCA3.crl", b"http://ocsp.example.net", b"http://certs.example.net/ExampleTLSRSASHA256IssuingCA3.crt"
     stamps = b"".join(b"\0\x76\0" + rng.bytes(32) + bytes.fromhex("0000018f00000000") + b"\0\0\4\3\0\x47" + rng.bytes(71) for _ in range(2))
-    leaf = _certificate(rng, SERIAL, issuer, _name(common=b"www.example.net"), (b"240301000000Z", b"250301235959Z"), (
+    leaf = _certificate(rng, SERIAL, issuer, _name(common=NAMES[0]), (b"240301000000Z", b"250301235959Z"), (
         _extension("551d23", _sequence(_der(0x80, issuer_id))), _extension("551d0e", _der(4, leaf_id)),
-        _extension("551d11", _sequence(*[_der(0x82, name) for name in (b"www.example.net", b"example.net", b"*.example.net")])),
+        _extension("551d11", _sequence(*[_der(0x82, name) for name in NAMES])),
         _extension("551d20", _sequence(_sequence(_oid("67810c0102"), _sequence(_sequence(_oid("2b06010505070201"), _der(0x16, b"http://cps.example.net/CPS")))))),
         _extension("551d0f", b"\3\2\5\xa0", True), _extension("551d25", _sequence(_oid("2b06010505070301"), _oid("2b06010505070302"))),
         _extension("551d1f", _sequence(_sequence(_der(0xA0, _der(0xA0, _der(0x86, crl)))))),

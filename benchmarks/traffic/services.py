@@ -9,7 +9,7 @@ from typing import Callable
 
 import numpy as np
 
-from .certificates import SERIAL, usual_chain
+from .certificates import NAMES, SERIAL, usual_chain
 from .script import CLIENT, MESSAGE, MS, PASSWORD, SERVER, USER, Pool, Region, Script, Span
 from .tls_bytes import client_hello, close_tls, encrypted, handshake, open_tls, record, server_hello, tls_data
 
@@ -135,14 +135,15 @@ class ServiceWriter:
 
     def tls(self, distinct: bool) -> Script:
         """A whole TLS 1.2 handshake, a little data, and the end."""
-        script = self._script("tls-distinct" if distinct else "tls-same", 443, "internet")
+        script = self._script("tls-distinct" if distinct else "tls-same", 443, "internet", "tls")
         script.ending = ("fin-client", "fin-server", "reset")[int(self.rng.integers(3))]
-        script.client(client_hello(self.rng, b"host%d.example.net" % int(self.rng.integers(500)), (b"h2", b"http/1.1"), False), think_ns=self._pause(0.2, 2))
+        hello = script.client(client_hello(self.rng, NAMES[int(self.rng.integers(len(NAMES)))], (b"h2", b"http/1.1"), False), think_ns=self._pause(0.2, 2))
         chain = b"".join(len(one).to_bytes(3, "big") + one for one in usual_chain())
         before, _, after = record(22, handshake(11, len(chain).to_bytes(3, "big") + chain)).partition(SERIAL)
         exchange = b"\x03\0\x1d\x20" + self.rng.bytes(32) + b"\x08\x04\1\0" + self.rng.bytes(256)
-        script.server(record(22, server_hello(self.rng, False, b"\xc0\x2f")) + before, MESSAGE if distinct else SERIAL,
+        answer = script.server(record(22, server_hello(self.rng, False, b"\xc0\x2f")) + before, MESSAGE if distinct else SERIAL,
                       after + record(22, handshake(12, exchange)) + record(22, handshake(14, b"")), think_ns=self._pause(0.5, 20))
+        script.implicit_tls(hello, answer)
         script.client(record(22, handshake(16, b"\x20" + self.rng.bytes(32))) + record(20, b"\1") + record(22, self.rng.bytes(40)), think_ns=self._pause(0.3, 3))
         script.server(record(20, b"\1") + record(22, self.rng.bytes(40)), think_ns=self._pause(0.3, 20))
         script.client(encrypted(self.rng, int(self.rng.integers(100, 900))), think_ns=self._pause(0.2, 3))
@@ -152,8 +153,8 @@ class ServiceWriter:
 
     def https(self) -> Script:
         """A long transfer."""
-        script = self._script("https", 443, "internet")
-        open_tls(script, self.rng, b"cdn%d.shop.example" % int(self.rng.integers(500)), (b"h2", b"http/1.1"), self.rng.random() < 0.75)
+        script = self._script("https", 443, "internet", "tls")
+        script.implicit_tls(*open_tls(script, self.rng, b"cdn%d.shop.example" % int(self.rng.integers(500)), (b"h2", b"http/1.1"), self.rng.random() < 0.75))
         for _n in range(1 + int(self.rng.integers(8))):
             tls_data(script, self.rng, CLIENT, int(self.rng.integers(120, 1_400)), self.region, think_ns=self._pause(1, 50))
             tls_data(script, self.rng, SERVER, int(min(self.rng.lognormal(np.log(400_000), 1.5), self.ceiling)), self.region, think_ns=self._pause(1, 30))
@@ -169,4 +170,3 @@ KINDS: dict[str, tuple[tuple[float, Callable[[ServiceWriter], Script], int], ...
     "tls-distinct": ((1.0, lambda writer: writer.tls(True), 64),),
     "https": ((1.0, ServiceWriter.https, 64),),
 }
-PROTOCOLS = {"rpc": "dcerpc", "web": "http", "tls-same": "tls", "tls-distinct": "tls", "https": "tls"}  # of the sessions that must be found

@@ -19,7 +19,7 @@ WIDE_BYTES = 1 << 22  # with an output of this size, what blocks most segments o
 MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
 
 # kinds of turn
-DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT, SKIPPED = 0, 1, 2, 3, 4, 5  # SKIPPED: seen, and dropped on purpose
+DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT, SKIPPED, COUNTED = 0, 1, 2, 3, 4, 5, 6  # SKIPPED: seen, and dropped on purpose; COUNTED: whole DCE/RPC calls, NOTE_WORDS words at its place unless that is -1
 # out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call
 N_TURN = 5
 # out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
@@ -62,6 +62,29 @@ def _gap(out_turns, work, kind, side, length):
 
 
 @part
+def _mark(segments, row, side, out_marks, work):
+    mark = work[_MARKS]
+    out_marks[mark, 0] = side
+    out_marks[mark, 1] = work[_OFFSET0 + side]
+    out_marks[mark, 2] = segments[row, S_FRAME]
+    out_marks[mark, 3] = segments[row, S_NS]
+    work[_MARKS] = mark + 1
+
+
+@part
+def _deliver_note(segments, arena, row, side, fresh, out_bytes, out_turns, out_marks, work):
+    """Hand on calls that were counted where they passed (see calls.py): `fresh` bytes of the stream."""
+    held, place, turn = segments[row, S_LENGTH] >> 32, work[_PLACE0 + side], work[_TURNS]
+    copy(out_bytes, place, arena, segments[row, S_AT], held)
+    work[_PLACE0 + side] = place + held
+    _mark(segments, row, side, out_marks, work)
+    _gap(out_turns, work, COUNTED, side, fresh)
+    if turn < work[_TURNS]:
+        out_turns[turn, 2] = place if held else -1
+    work[_HAS0 + side] = 1
+
+
+@part
 def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
     """Hand one segment on whose beginning is not ahead of its side."""
     behind = -distance(segments[row, S_SEQ] >> 32 & MASK32, work[_NEXT0 + side])
@@ -69,6 +92,9 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
     wire = segments[row, S_LENGTH] & MASK32
     at = segments[row, S_AT]
     marks = segments[row, S_INFO] >> 40
+    if marks & MARK_COUNTED:
+        _deliver_note(segments, arena, row, side, max(0, wire - behind), out_bytes, out_turns, out_marks, work)
+        return
     if behind > 0 and not (wire <= 1 and behind == 1) and not marks & MARK_BAD_CHECKSUM:  # a keep-alive may carry one garbage byte
         overlap = min(behind, captured)
         offset = work[_OFFSET0 + side] - behind
@@ -88,16 +114,11 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
         place = work[_PLACE0 + side]
         copy(out_bytes, place, arena, at + behind, fresh)
         last = work[_TURNS] - 1
-        mark = work[_MARKS]
         if last >= work[_ENTRY_TURN] and out_turns[last, 0] == DATA and out_turns[last, 1] == side:
             out_turns[last, 3] += fresh
         else:
             _turn(out_turns, work, DATA, side, place, fresh)
-        out_marks[mark, 0] = side
-        out_marks[mark, 1] = work[_OFFSET0 + side]
-        out_marks[mark, 2] = segments[row, S_FRAME]
-        out_marks[mark, 3] = segments[row, S_NS]
-        work[_MARKS] = mark + 1
+        _mark(segments, row, side, out_marks, work)
         work[_PLACE0 + side] = place + fresh
         work[_OFFSET0 + side] += fresh
         work[_NEXT0 + side] = (work[_NEXT0 + side] + fresh) & MASK32
@@ -387,7 +408,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 out_result[R_DUPLICATES] += 1
             else:
                 cut = (segments[row, S_LENGTH] & MASK32) - captured
-                if cut > 0 and not marks & MARK_DROPPED:
+                if cut > 0 and not marks & (MARK_DROPPED | MARK_COUNTED):
                     out_result[R_TRUNCATED] += 1
                     out_result[R_TRUNCATED_BYTES] += cut
                 if marks & MARK_CHECKED:

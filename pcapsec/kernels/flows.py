@@ -6,6 +6,7 @@ starts unknown. What the sift calls something else is counted and never stored.
 from __future__ import annotations
 
 
+from .calls import count_call
 from .datagrams import datagram
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
@@ -114,6 +115,8 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     flows[entry, FRAMES] = first_frame << 28
     flows[entry, SEGMENTS] = 0
     flows[entry, KEPT] = 0
+    if t.calls[entry & (CALL_ROWS - 1), C_OWNER] == entry + 1:
+        t.calls[entry & (CALL_ROWS - 1), C_OWNER] = 0
     insert(flows, t.index, entry, t.parameters[P_SEED])
     scalars[INDEX_USED] += 1
     return entry
@@ -302,6 +305,8 @@ def _segment(data, t, ts_ns, frame):
                             return status
                 elif kind == MAIL_TLS or kind == TLS or kind == MAIL:
                     keep = tls_bytes_of_use(data, t, entry, side, sequence, length, kind)
+                elif kind == RPC:
+                    keep = duplicate or not count_call(data, t, entry, side, sequence, ts_ns, frame)
                 if keep:
                     verdict = -1
                     if length <= _CHECKED_BYTES or (flows[entry, KEPT] & MASK32) < _CHECKED_SEGMENTS:

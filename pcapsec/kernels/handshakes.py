@@ -293,7 +293,7 @@ def _records(data, base, first, size, side, work):
             if not encrypted:
                 if not tls13 or length == 19 or length == 11:  # the length of an encrypted alert
                     return False
-                encrypted = length >= LEAST_FINISHED
+                encrypted = length >= LEAST_FINISHED or side == 1  # a server's EncryptedExtensions are shorter, and may stand alone
         elif kind == CHANGE_CIPHER_SPEC:
             if not changed and side and not tls13 and not work[_FULL]:
                 work[_RESUMED] = 1

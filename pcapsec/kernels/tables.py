@@ -47,6 +47,22 @@ S_FLOW, S_SEQ, S_LENGTH, S_AT, S_NS, S_FRAME, S_NEXT, S_INFO = 0, 1, 2, 3, 4, 5,
 # S_FLOW: side; S_SEQ: sequence << 32 | acknowledgement; S_LENGTH: captured << 32 | on the wire; S_INFO: TCP flags | IP length << 16 | marks << 40
 N_SEGMENT = 8
 MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD, MARK_DROPPED = 1, 2, 4, 8, 16, 32  # DROPPED: seen, of no use, not kept
+MARK_COUNTED = 64  # DCE/RPC calls that were counted and not kept: S_AT is the place of NOTE_WORDS words, or there are none
+
+# --- calls of one DCE/RPC flow: int64[N_CALL]; the row is the flow's number modulo CALL_ROWS, a flow that finds it taken takes it over
+CALL_ROWS = 1 << 14
+CALL_KINDS = 8  # distinct (opnum, context, trailer) that are counted on a flow between two binds; others are kept
+CLEAR_CALLS = 8  # of a kind whose stubs can be read are kept with their answers: they say who connects, how buffers are packed and which operations are done; then
+CLEAR_SAMPLE = 16  # one in so many, for a long connection may come to other operations
+C_OWNER, C_CLIENT, C_NEXT, C_HOLES, C_EXACT, C_NOTES, C_KINDS, C_READABLE, C_KIND = 0, 1, 2, 3, 4, 5, 6, 7, 8
+# owner: flow number + 1; client: its side; next: sequence at which each side's next PDU begins, A << 32 | B; holes: segments since bytes are missing, A << 32 | B;
+# exact: bits of the sides whose bytes so far end with a PDU; notes: segment rows + 1 of the client's note << 32 | the server's; readable: 0 when only interfaces
+# were bound whose stubs nobody reads; kinds: how many, then each
+# opnum | context id << 16, auth_type | auth_level << 8 | auth_context_id << 16, how often it passed
+N_CALL = C_KIND + 3 * CALL_KINDS
+CALLS_WAITING = 7  # counted requests whose answers are still to come
+NOTE_WAITING, NOTE_KIND, NOTE_KIND_WORDS = 1, 8, 5  # call id << 8 | kind + 1; per kind: its two words as above, requests << 32 | answers, stub bytes asked, stub bytes answered
+NOTE_WORDS = NOTE_KIND + NOTE_KIND_WORDS * CALL_KINDS
 
 # --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
 SYN_ENTRIES = 1 << 17
@@ -69,6 +85,7 @@ N_SCALAR = 64 + 32
 # --- parameters, int64[N_PARAMETER]
 P_JOB, P_JOBS, P_HOST0, P_HOST1, P_HOST_MASK0, P_HOST_MASK1, P_HOST_SET, P_PORT, P_SINCE, P_UNTIL, P_SEED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 P_WHOLE_TLS = 11  # 1: somebody holds keys, so what TLS hides is kept as well
+P_WHOLE_RPC = 12  # 1: keep every call
 N_PARAMETER = 16
 ALWAYS = (-(1 << 63), (1 << 63) - 1)  # P_SINCE and P_UNTIL of everything: clocks say what they like
 
@@ -112,6 +129,7 @@ class Tables(NamedTuple):
     name_data: numpy.ndarray  # uint8[NAME_ENTRIES * NAME_BYTES]
     datagrams: numpy.ndarray  # int64[DATAGRAMS, N_DATAGRAM]
     datagram_data: numpy.ndarray  # uint8[DATAGRAM_ROOM]
+    calls: numpy.ndarray  # int64[CALL_ROWS, N_CALL]
     packet: numpy.ndarray  # int64[N_PACKET], what decode() found
     scalars: numpy.ndarray  # int64[N_SCALAR]
     parameters: numpy.ndarray  # int64[N_PARAMETER]
@@ -133,4 +151,5 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
         names=numpy.zeros((NAME_ENTRIES, 4), dtype=numpy.int64), name_data=numpy.zeros(NAME_ENTRIES * NAME_BYTES, dtype=numpy.uint8),
         datagrams=numpy.zeros((DATAGRAMS, N_DATAGRAM), dtype=numpy.int64), datagram_data=numpy.zeros(DATAGRAM_ROOM, dtype=numpy.uint8),
+        calls=numpy.zeros((CALL_ROWS, N_CALL), dtype=numpy.int64),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

@@ -4,10 +4,14 @@ The PDUs of both, in the order of their packets' times, go through the DCE/RPC p
 """
 from __future__ import annotations
 
+from typing import Callable
+
 from ..records import CLIENT, SERVER, Facts, RpcChannel, Session
 
-OTHER_CONVERSATION = 1 << 48  # added to offsets of the OUT channel, so that `locate` knows where to look
+OTHER_BITS = 48  # above these bits of an offset stands the number of the OUT channel's conversation, from 1 on, so that `locate` knows where to look
 MAX_WAITING = 1024  # channels whose partner has not ended yet
+MAX_ANOMALIES = 1000  # of one session, whose channels may be many
+MAX_OTHERS = 1000  # conversations that one session's channels are joined with; a client opens a successor after some ten minutes
 
 
 class Channels:
@@ -15,10 +19,12 @@ class Channels:
 
     def __init__(self):
         self.waiting: dict[tuple, tuple[Session, RpcChannel]] = {}
+        self._held: dict[int, list] = {}  # by id: a session, and how many of its channels wait
 
     def take(self, session: Session) -> list[Session]:
-        """A session that carries channels. Returns the sessions that are complete now: none while it waits."""
+        """A session that carries channels. Returns the sessions that are complete now: not those that wait."""
         ready: list[Session] = []
+        self._held[id(session)] = [session, 1]  # for itself, until all its channels are taken
         for channel in _facts(session).channels:
             if channel.virtual_connection is None:
                 _read(session, channel, None, None)
@@ -29,6 +35,7 @@ class Channels:
                 if partner is not None:
                     ready += self._alone(key)
                 self.waiting[key] = (session, channel)
+                self._held[id(session)][1] += 1
                 continue
             del self.waiting[key]
             other_session, other = partner
@@ -36,21 +43,11 @@ class Channels:
                 _read(session, channel, other_session, other)
             else:
                 _read(other_session, other, session, channel)
-            if other_session is not session and not self._waits(other_session):
-                ready.append(other_session)
-        if not self._waits(session):
-            ready.append(session)
+            ready += self._release(other_session)
+        ready += self._release(session)
         while len(self.waiting) > MAX_WAITING:
             ready += self._alone(next(iter(self.waiting)))
         return ready
-
-    def _alone(self, key: tuple) -> list[Session]:
-        session, channel = self.waiting.pop(key)
-        _read(session, channel, None, None)
-        return [] if self._waits(session) else [session]
-
-    def _waits(self, session: Session) -> bool:
-        return any(waiting is session for waiting, _channel in self.waiting.values())
 
     def settle(self) -> list[Session]:
         """The rest, whose partner never came."""
@@ -59,14 +56,57 @@ class Channels:
             ready += self._alone(next(iter(self.waiting)))
         return ready
 
+    def _alone(self, key: tuple) -> list[Session]:
+        session, channel = self.waiting.pop(key)
+        _read(session, channel, None, None)
+        return self._release(session)
+
+    def _release(self, session: Session) -> list[Session]:
+        """One reason less to wait; the session when it was the last."""
+        held = self._held[id(session)]
+        held[1] -= 1
+        if held[1]:
+            return []
+        del self._held[id(session)]
+        return [session]
+
+
+class _Joined:
+    """`locate` of a session whose associations were carried by other conversations too."""
+
+    __slots__ = ("here", "others")
+
+    def __init__(self, here: Callable[[int, int], tuple[str, int, int]]):
+        self.here = here
+        self.others: list[Callable[[int, int], tuple[str, int, int]]] = []
+
+    def __call__(self, side: int, at: int) -> tuple[str, int, int]:
+        number = at >> OTHER_BITS
+        return self.others[number - 1](side, at - (number << OTHER_BITS)) if number > 0 else self.here(side, at)
+
+    def add(self, there: Callable[[int, int], tuple[str, int, int]]) -> int:
+        """What is added to offsets of another conversation; 0 when there are too many."""
+        if there.__class__ is _Joined:
+            there = there.here
+        if there in self.others:
+            return self.others.index(there) + 1 << OTHER_BITS
+        if len(self.others) >= MAX_OTHERS:
+            return 0
+        self.others.append(there)
+        return len(self.others) << OTHER_BITS
+
 
 def _read(session: Session, channel: RpcChannel, other_session: Session | None, other: RpcChannel | None) -> None:
     """Put the association that one or two channels carry into the facts of `session`."""
     from ..protocols.dcerpc import DcerpcParser
 
-    pieces = _placed(session, channel, 0)
-    if other is not None:
-        pieces += _placed(other_session, other, OTHER_CONVERSATION)
+    pieces, shift = _placed(session, channel, 0), 0
+    if other is not None and other_session is not session:
+        if session.locate.__class__ is not _Joined:
+            session.locate = _Joined(session.locate)
+        shift = session.locate.add(other_session.locate)
+    if other is not None and (shift or other_session is session):
+        pieces += _placed(other_session, other, shift)
     pieces.sort(key=lambda piece: piece[0])
     parser = DcerpcParser(start_seen=channel.complete, server_port=session.server_port, transport="http")
     for _when, side, at, data in pieces:
@@ -74,16 +114,16 @@ def _read(session: Session, channel: RpcChannel, other_session: Session | None, 
     parser.finish()
     facts = _facts(session)
     if parser.facts.rpc:
-        facts.rpc = (facts.rpc or []) + parser.facts.rpc
+        if facts.rpc is None:
+            facts.rpc = []
+        facts.rpc += parser.facts.rpc
         facts.logins += parser.facts.logins
-    facts.anomalies += parser.facts.anomalies
-    if other_session is not None and other_session is not session:
-        here, there = session.locate, other_session.locate
-
-        def locate(side: int, at: int) -> tuple[str, int, int]:
-            return there(side, at - OTHER_CONVERSATION) if at >= OTHER_CONVERSATION else here(side, at)
-
-        session.locate = locate
+    facts.anomalies += parser.facts.anomalies[:max(0, MAX_ANOMALIES - len(facts.anomalies))]
+    for one in (channel, other):
+        if one is not None:
+            one.pieces.clear()
+            if one.share is not None:
+                one.share.release()
 
 
 def _facts(session: Session) -> Facts:

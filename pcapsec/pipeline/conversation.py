@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 
 from ..kernels import assembly, tables
-from ..kernels.assembly import (DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_MORE, R_OVER, R_TURN,
+from ..kernels.assembly import (COUNTED, DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_MORE, R_OVER, R_TURN,
                                 R_TURNS, R_UNSEEN_A, R_UNSEEN_B, locate)
 from ..protocols.detect import PARSERS, detect, is_client_hello
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
@@ -14,6 +14,7 @@ from ..streams.engine import COUNT, FORGET, GO_ON, HTTP, SOMETHING_ELSE
 
 MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
 MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
+NOTE_BYTES = tables.NOTE_WORDS * 8  # of calls that the kernels counted
 LOOK = 4096  # bytes of each side that detection looks at
 MAX_TURNS_TO_TLS = 24  # of a foreign protocol, before it goes over to TLS
 
@@ -128,7 +129,10 @@ class Conversation:
                     if parser is None or self.handshake is not None and self.handshake.complete:
                         return
                 else:
-                    self._missing(kind, role, place, length, at)
+                    if kind == COUNTED:
+                        self._counted(role, data[place:place + NOTE_BYTES] if place >= 0 else b"", length, at)
+                    else:
+                        self._missing(kind, role, place, length, at)
                     parser = self.parser
                     if parser is None:
                         return
@@ -169,6 +173,17 @@ class Conversation:
                 self._hand_over()
         except Exception as error:
             self._broken(error, role, at)
+
+    def _counted(self, role: int, note: bytes, length: int, at: int) -> None:
+        """DCE/RPC calls that the kernels counted instead of keeping them."""
+        parser = self.parser
+        if isinstance(parser, PARSERS["dcerpc"]):
+            try:
+                parser.counted(role, note, length, at)
+            except Exception as error:
+                self._broken(error, role, at)
+        elif parser is not None:
+            self._skipped(role, length, at)
 
     def _skipped(self, role: int, length: int, at: int) -> None:
         """Bytes that the kernels saw and dropped: no loss, and only some parsers can tell the difference."""
@@ -264,6 +279,8 @@ class Conversation:
                 if kind == DATA:
                     waiting.append((kind, side, data[place:place + length], base[side] + offset))
                     self.waited += length
+                elif kind == COUNTED:
+                    waiting.append((kind, side, (data[place:place + NOTE_BYTES] if place >= 0 else b"", length), base[side] + offset))
                 else:
                     waiting.append((kind, side, (place, length), base[side] + offset))
             return []
@@ -278,6 +295,8 @@ class Conversation:
         for kind, side, piece, at in waiting:
             if kind == DATA:
                 self._feed(side ^ self.flip, piece, at)
+            elif kind == COUNTED:
+                self._counted(side ^ self.flip, piece[0], piece[1], at)
             else:
                 self._missing(kind, side ^ self.flip, piece[0], piece[1], at)
         return turns

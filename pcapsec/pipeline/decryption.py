@@ -30,7 +30,7 @@ MAX_WAITING_BYTES = 65_536  # of a connection whose ClientHello is not complete 
 MAX_STREAM_BYTES = 64 << 20  # taken of one connection
 MAX_TAKEN_BYTES = 1 << 30  # of all connections of a capture: so much room is needed for temporary files
 MAX_HELD = 20_000  # sessions of a capture that wait for their plaintext
-SPOOL_BYTES = 64 << 20  # of one run of tshark, whose memory grows with it
+SPOOL_BYTES = 32 << 20  # of one run of tshark, whose memory grows with it
 SPOOL_STREAMS = 4096
 _UPGRADABLE = frozenset(("smtp", "lmtp", "imap", "pop3", "nntp", "managesieve", "ldap"))  # what STARTTLS goes on with
 # whatever else would take the plaintext for its own: then its octets do not come out as they were
@@ -289,17 +289,16 @@ class Decryption:
                 session = held[0]
                 inners[id(stream.owner)] = Inner(session.protocol if session.tls_mode == "starttls" and session.protocol in _UPGRADABLE else None, session.server_port, heads)
         try:
-            parameters = ["-j", "data data.data"] + [word for name in _OTHERS for word in ("--disable-protocol", name)]
+            parameters = ["-j", "frame data data.data"] + [word for name in _OTHERS for word in ("--disable-protocol", name)]
             seen = 0
-            for number, packet in self._packets(spool, tshark, {"tls.keylog_file": keys}, "tls", parameters):
+            for number, packet in self._packets(spool, tshark, {"tls.keylog_file": keys}, "tls", parameters, as_json=True):
                 seen = number
                 if "data" not in packet:
                     continue
                 tap, side, at = spool.of_packet(number)
                 inner = inners.get(id(tap))
                 if inner is not None:
-                    for layer in packet.get_multiple_layers("data"):
-                        inner.feed(side, _octets(layer), at)
+                    inner.feed(side, _octets(packet.data), at)
             if seen != spool.n:
                 raise PcapsecError(f"tshark read {seen} of {spool.n} packets and ended; try a newer one, or without the key log")
             self._finish(inners)
@@ -331,11 +330,12 @@ class Decryption:
                     inner.lost(side, max(0, (session.bytes_server if side else session.bytes_client) - tap.ended[side]))
             inner.finish()
 
-    def _packets(self, spool: Spool, tshark: str, preferences: dict[str, str], protocol: str, parameters: list[str]) -> Iterable[tuple[int, Any]]:
+    def _packets(self, spool: Spool, tshark: str, preferences: dict[str, str], protocol: str, parameters: list[str],
+                 as_json: bool = False) -> Iterable[tuple[int, Any]]:
         configuration = self._path("configuration")
         os.makedirs(configuration, mode=0o700, exist_ok=True)
         with wireshark.Packets(spool.path, tshark=tshark, folder=configuration, preferences=preferences, decode_as={f"tcp.port=={SERVER_PORT}": protocol},
-                               parameters=parameters) as packets:
+                               parameters=parameters, as_json=as_json) as packets:
             for packet in packets:
                 number = int(packet.number)
                 if 0 < number <= spool.n:
@@ -351,11 +351,10 @@ def _with_channels(sessions: list[Session]) -> list[Session]:
 
 
 def _octets(layer: Any) -> bytes:
-    """data.data of a packet."""
-    field = layer.get_field("data")
+    """data.data of a packet: `47:45:54`."""
     try:
-        return bytes.fromhex(field.raw_value or "") if field is not None else b""
-    except ValueError:
+        return bytes.fromhex(str(layer.get_field("data")).replace(":", ""))
+    except (AttributeError, ValueError):
         return b""
 
 

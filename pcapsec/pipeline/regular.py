@@ -12,8 +12,8 @@ from typing import Any, Callable
 import numpy
 
 from ..kernels.assembly import locate
-from ..kernels.handshakes import (CHAIN_KEY_BYTES, G_CHAIN, G_CHAIN_END, G_CLIENT, G_ENTRY, G_EXCHANGE_AT, G_HELLO, G_HELLO_END, G_HELLO_FRAME, G_FLIP, G_ID, G_KEY, G_KEY_END, G_MARK, G_MARK_END, G_ROW,
-                                  G_SERVER, G_SERVER_BYTES, G_SNI, G_SNI_END, G_TAIL, ID_BYTES)
+from ..kernels.handshakes import (CHAIN_KEY_BYTES, G_CHAIN, G_CHAIN_END, G_CLIENT, G_EXCHANGE_AT, G_HELLO, G_HELLO_END, G_HELLO_FRAME, G_FLIP, G_ID, G_KEY, G_KEY_END, G_MARK, G_MARK_END, G_MAX_IP, G_ROW,
+                                  G_SERVER, G_SNI, G_SNI_END, G_TAIL, ID_BYTES)
 from ..protocols.tls_exchange import read_certificates
 from ..protocols.tls_hello import read_client_hello
 from ..records import RegularSession, Session, TlsHandshake, TlsOffer
@@ -23,6 +23,7 @@ from .conversation import Conversation
 from .session import address_text
 
 MAX_KINDS = 4096  # conversations remembered as examples of others, about 4 KB each
+MAX_ONCE = 32768  # hashes of keys
 MAX_PIECES = 1024  # offers, answers and chains remembered, 2 KB each, seldom 16
 _MISSING: Any = object()
 _DEFAULTS = TlsHandshake()
@@ -64,6 +65,7 @@ class Regular:
         self._answers: dict[bytes, dict[str, Any] | None] = {}  # what the server answered -> fields of a handshake; None: it is read each time
         self._offers: dict[bytes, TlsOffer | None] = {}
         self._chains: dict[bytes, _Chain] = {}
+        self._once: dict[int, None] = {}  # hashes of keys that were seen
 
     def take(self, batch: Batch) -> list[tuple[int, RegularSession | Conversation]]:
         """What became of each digest, with its place in the order of the batch: a session, or a conversation to be treated like any other that is over."""
@@ -74,7 +76,7 @@ class Regular:
             kind = kinds.get(key)
             if kind is not None and kind.body == data[row[G_CHAIN]:row[G_CHAIN_END]]:
                 (hello_frame, hello_ns, start_ns, end_ns, first, last, client_high, client_low, server_high, server_low, client_port, _server_port, client_said,
-                 server_said) = row[G_HELLO_FRAME:G_SERVER_BYTES + 1]
+                 server_said, client_checked, server_checked, max_ip) = row[G_HELLO_FRAME:G_MAX_IP + 1]
                 capture, first = locate_frame(first)
                 last_capture, last = locate_frame(last)
                 hello_capture, hello_frame = locate_frame(hello_frame)
@@ -83,7 +85,7 @@ class Regular:
                     taken.append((row[G_ROW], RegularSession(
                         kind.like, _blake2b(keys[at:at + ID_BYTES], digest_size=8).hexdigest(), capture, start_ns, end_ns, first, last, address_text(client_high, client_low),
                         client_port, address_text(server_high, server_low), client_said & 0xFFFFFF, server_said & 0xFFFFFF, client_said >> 24, server_said >> 24,
-                        hello_frame, hello_ns, place, (marks, row[G_MARK], row[G_MARK_END], row[G_FLIP]), kind.alike)))
+                        client_checked, server_checked, max_ip, hello_frame, hello_ns, place, (marks, row[G_MARK], row[G_MARK_END], row[G_FLIP]), kind.alike)))
                     continue
             taken.append((row[G_ROW], self._conversation(batch, row, key)))
         return taken
@@ -105,7 +107,7 @@ class Regular:
 
     def _conversation(self, batch: Batch, row: list[int], key: bytes) -> Conversation:
         """A conversation made of known pieces, or else read from the beginning."""
-        flow, result, turns = batch.parts(row[G_ROW], row[G_ENTRY])
+        flow, result = batch.parts(row[G_ROW])
         conversation = Conversation(flow, result)
         answer_key = batch.keys[row[G_SERVER]:row[G_TAIL]]
         answer = self._answers.get(answer_key, _MISSING)
@@ -113,9 +115,13 @@ class Regular:
             handshake = self._handshake(batch, row, answer)
             if handshake is not None:
                 conversation.adopt(handshake, result, batch.marks)
-                conversation.example = key, batch.data[row[G_CHAIN]:row[G_CHAIN_END]]
+                mark = hash(key)
+                if mark in self._once:  # most that come twice come often, and most come once
+                    conversation.example = key, batch.data[row[G_CHAIN]:row[G_CHAIN_END]]
+                else:
+                    _keep(self._once, mark, None, MAX_ONCE)
                 return conversation
-        conversation.take(flow, result, turns, batch.data, batch.marks)
+        conversation.take(flow, result, batch.turns_of(result), batch.data, batch.marks)
         if answer is _MISSING:
             _keep(self._answers, answer_key, _fields(conversation))
         return conversation
@@ -157,8 +163,8 @@ class Regular:
         return chain
 
 
-def _keep(known: dict, key: bytes, value: Any) -> None:
-    if len(known) >= MAX_PIECES:
+def _keep(known: dict, key: Any, value: Any, limit: int = MAX_PIECES) -> None:
+    if len(known) >= limit:
         known.clear()
     known[key] = value
 

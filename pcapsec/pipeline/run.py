@@ -1,7 +1,6 @@
 """Inputs in; sessions judged and given to sinks; with several jobs, the same in as many processes that share nothing."""
 from __future__ import annotations
 
-import bisect
 import gc
 import ipaddress
 import itertools
@@ -32,6 +31,7 @@ from .conversation import HOME_PORTS, Conversation
 from .decryption import Decryption
 from .endpoints import Endpoints
 from .keylog import KeyLog
+from .places import Files
 from .quic import QuicConnections
 from .regular import Regular
 from .session import build_session, verify
@@ -114,6 +114,7 @@ class _Worker:
         self.faults: list[str] = []
         self.n_findings = 0
         self.endpoints = Endpoints()
+        self.files: Files | None = None  # of the capture at hand
 
     def group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         """One capture: a list of inputs in order of time whose conversations may span them."""
@@ -125,21 +126,18 @@ class _Worker:
     def _group(self, inputs: list, bytes_before: int, bytes_total: int) -> None:
         engine = self.engine = Engine(self.parameters)
         self.channels = Channels()
-        self.regular = Regular(self.judge, self._locate)
-        quic = QuicConnections(self._locate)
+        files = self.files = Files()
+        self.regular = Regular(self.judge, files.locate)
+        quic = QuicConnections(files.locate)
         self.open: dict[int, Conversation] = {}
-        self.bases: list[int] = []  # global number of the frame before each file's first
-        self.files: list[Capture] = []
         seen = 0
         source = open_source(inputs, errors=self.errors)
         decryption = self.decryption = Decryption(self.keys, inputs, engine.tables.parameters)
         for window in source:
             if source.secrets:
                 decryption.use(source.secrets)
-            if not self.files or self.files[-1] is not window.capture:
-                self.bases.append(seen)
-                self.files.append(window.capture)
-            base = self.bases[-1] + window.first_frame
+            files.begin(window.capture, seen)
+            base = files.bases[-1] + window.first_frame
             for batch in engine.take(window.data, window.frames, window.n_frames, base):
                 self._batch(batch)
             datagrams = engine.fetch_datagrams()
@@ -151,7 +149,7 @@ class _Worker:
         for batch in engine.finish():
             self._batch(batch)
         self._judge(quic.settle() + self._with_endpoints(self.channels.settle()))
-        self._judge(decryption.run(self.files, self.errors, self.faults))
+        self._judge(decryption.run(files.read, self.errors, self.faults))
         self._account(engine, source.captures)
 
     def _account(self, engine: Engine, files: list[Capture]) -> None:
@@ -175,10 +173,6 @@ class _Worker:
                 last.flows_by_class[name] = (flows + n, size + int(scalars[tables.CLASS_BYTES + kind]))
         if scalars[tables.C_RPC_UDP]:
             last.flows_by_class["rpc over udp, packets"] = (int(scalars[tables.C_RPC_UDP]), int(scalars[tables.C_RPC_UDP_BYTES]))
-
-    def _locate(self, global_frame: int) -> tuple[str, int]:
-        index = bisect.bisect_left(self.bases, global_frame) - 1 if len(self.bases) > 1 else 0
-        return self.files[index].name, global_frame - self.bases[index]
 
     def _batch(self, batch) -> None:
         """Pieces of conversations to their parsers; those that are over become sessions."""
@@ -244,7 +238,7 @@ class _Worker:
         for session in sessions:
             self.n_findings += len(session.findings)
             sink(session)
-            for file in self.files:
+            for file in self.files.read if self.files is not None else self.captures:
                 if file.name == session.capture:
                     file.sessions += 1
                     break
@@ -313,13 +307,14 @@ class _Worker:
             if handshake.dns_name is not None and handshake.certificates and handshake.name_matches is None:
                 handshake.name_matched_by = handshake.certificates[0].covers(handshake.dns_name)
                 handshake.name_matches = handshake.name_matched_by is not None
-        session = build_session(conversation, self._locate)
+        session = build_session(conversation, self.files.locate)
         if self.trust is not None:
             verify(session, self.trust)
         return None if self.decryption.holds(session, conversation.parser) else session
 
     def settle(self, exchange: Callable[[Endpoints], Endpoints]) -> None:
         """All is read: judge what waited for what other sessions, and other workers, know of RPC endpoints."""
+        self.files = None
         everybody = exchange(self.endpoints)
         if everybody is not self.endpoints:
             self.endpoints.merge(everybody)

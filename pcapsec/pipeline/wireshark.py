@@ -67,15 +67,16 @@ class Packets:
         decode_as: "tcp.port==9" -> protocol.
         parameters: further words of tshark's command line.
         display_filter: which packets come.
+        as_json: tshark writes JSON instead of XML: far quicker for pyshark to read where fields are long, but without the octets behind them.
 
     Raises, while iterating:
         PcapsecError: tshark could not be run, or gave nothing for MAX_SILENCE_S.
     """
 
     def __init__(self, path: str, *, tshark: str, folder: str, preferences: dict[str, str] | None = None, decode_as: dict[str, str] | None = None,
-                 parameters: list[str] | None = None, display_filter: str | None = None):
+                 parameters: list[str] | None = None, display_filter: str | None = None, as_json: bool = False):
         self._arguments = {"input_file": path, "keep_packets": False, "tshark_path": tshark, "override_prefs": preferences or {}, "decode_as": decode_as or {},
-                           "custom_parameters": parameters or [], "display_filter": display_filter}
+                           "custom_parameters": parameters or [], "display_filter": display_filter, "use_json": as_json}
         self._folder = folder
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._stop = threading.Event()

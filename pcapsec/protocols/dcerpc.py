@@ -11,10 +11,12 @@ A call that is one PDU each way on a known context is what nearly all traffic is
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 from ..records import CLIENT, SERVER, Anomaly, Facts, RpcFacts
 from . import dcerpc_pdu as pdu
 from .dcerpc_association import Association
+from .dcerpc_contexts import Use
 from .dcerpc_pdu import GREETING, frag_length, late, plausible, plausible_from, probe
 
 __all__ = ["DcerpcParser", "late", "probe"]
@@ -26,7 +28,18 @@ _REQUEST = 0x0000001003000005  # first eight bytes: version 5.0, request, first 
 _RESPONSE = 0x0000001003020005
 _OBJECT_REQUEST = 0x0000001083000005
 _call = struct.Struct("<QHHIIHH").unpack_from  # those, frag_length, auth_length, call_id, alloc_hint, p_cont_id, opnum
+_note = struct.Struct("<48q").unpack
+_NOTE_KIND = 8  # where kinds begin
 _trailer = struct.Struct("<HBxI").unpack_from  # auth_type and auth_level, auth_pad_length, auth_context_id
+
+
+def _note_anomaly(facts: Facts, code: str, side: int, at: int, detail: str = "") -> None:
+    """Note a violation or a loss, up to a limit."""
+    found = facts.anomalies
+    if len(found) < MAX_ANOMALIES:
+        found.append(Anomaly(code=code, side=side, at=at, detail=detail))
+    elif len(found) == MAX_ANOMALIES:
+        found.append(Anomaly(code="more-anomalies-dropped", side=side, at=at))
 
 
 class DcerpcParser:
@@ -39,13 +52,14 @@ class DcerpcParser:
     """
 
     protocol = "dcerpc"
-    __slots__ = ("facts", "handover", "rpc", "association", "_uses", "_pending", "_rest", "_rest_at", "_need", "_busy", "_search", "_fresh", "_hole", "_over")
+    __slots__ = ("facts", "handover", "rpc", "anomaly", "association", "_uses", "_pending", "_rest", "_rest_at", "_need", "_busy", "_search", "_fresh", "_hole", "_over")
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0, transport: str = "tcp"):
         self.facts = Facts(protocol="dcerpc")
         self.handover = None
         self.rpc = RpcFacts()
         self.facts.rpc = [self.rpc]
+        self.anomaly = partial(_note_anomaly, self.facts)  # bound to the facts alone: a connection that is over shall die without the collector of cycles
         self.association = Association(self.rpc, self.anomaly, transport)
         self._uses, self._pending = self.association.uses, self.association.pending
         self._rest = [bytearray(), bytearray()]  # the unfinished PDU of each side, or what a search has to see again
@@ -56,14 +70,6 @@ class DcerpcParser:
         self._busy = [not start_seen, not start_seen]  # the next bytes are not simply the next PDU
         self._hole: list[tuple[int, int] | None] = [None, None]  # lost part of the unfinished PDU
         self._over = False
-
-    def anomaly(self, code: str, side: int, at: int, detail: str = "") -> None:
-        """Note a violation or a loss, up to a limit."""
-        found = self.facts.anomalies
-        if len(found) < MAX_ANOMALIES:
-            found.append(Anomaly(code=code, side=side, at=at, detail=detail))
-        elif len(found) == MAX_ANOMALIES:
-            found.append(Anomaly(code="more-anomalies-dropped", side=side, at=at))
 
     # --- for the pipeline
 
@@ -119,6 +125,38 @@ class DcerpcParser:
             pos = self._next(side, data, pos, at)
         if len(pending) > MAX_PENDING_CALLS:
             pending.clear()
+
+    def counted(self, side: int, note: bytes, length: int, at: int) -> None:
+        """`length` bytes of a side that are whole calls of kinds that were fed before, or the answers to them.
+
+        Args:
+            note: with the requests, the counts of both (kernels/tables.py, NOTE_WAITING): calls without answer, then by kind; empty with the answers.
+        """
+        if self._busy[side]:  # behind lost bytes a header was found
+            self._rest[side].clear()
+            self._need[side], self._hole[side] = 0, None
+            self._search[side] = self._busy[side] = False
+        if not note:
+            return
+        words = _note(note)
+        found: list[Use | None] = []
+        for first in range(_NOTE_KIND, len(words), 5):
+            call, kind, n, size, answer_size = words[first:first + 5]
+            if not n:
+                found.append(None)
+                continue
+            use = self.association.counted(call & 0xFFFF, call >> 16, kind & 0xFFFF, kind >> 16, at)
+            found.append(use)
+            if use is not None:
+                use.n += n >> 32
+                use.n_answers += n & 0xFFFFFFFF
+                use.size += size
+                use.answer_size += answer_size
+        for waiting in words[1:_NOTE_KIND]:
+            if waiting:
+                use = found[(waiting & 0xFF) - 1]
+                if use is not None:
+                    self._pending[waiting >> 8] = use
 
     def gap(self, side: int, length: int, at: int) -> None:
         """`length` bytes of a side, from stream offset `at` on, are missing."""

@@ -41,9 +41,6 @@ class Association:
         self.uses, self.pending = self.contexts.uses, self.contexts.pending
         self._binds: dict[int, tuple[list[Context | None], Security | None, bool]] = {}  # by call id: contexts asked for, security, header signing
         self._joined: dict[tuple[int, int], tuple[Use, bytearray, int]] = {}  # fragmented calls, by side and call id
-        self._handlers = (
-            {pdu.REQUEST: self._request, pdu.BIND: self._bind, pdu.ALTER_CONTEXT: self._bind, pdu.AUTH3: self._auth3, pdu.ORPHANED: self._orphaned},
-            {pdu.RESPONSE: self._response, pdu.FAULT: self._fault, pdu.BIND_ACK: self._bind_ack, pdu.ALTER_CONTEXT_RESP: self._bind_ack, pdu.BIND_NAK: self._bind_nak})
 
     def take(self, side: int, data: bytes, pos: int, end: int, at: int, hole: _Hole) -> None:
         """One PDU with a plausible header; `at` is its stream offset, `hole` the part of `data` that was lost and is zero."""
@@ -58,9 +55,15 @@ class Association:
         if packet_type not in pdu.SENT_BY[side]:
             self.anomaly("unexpected-pdu-type", side, at, f"type {packet_type}")
             return
-        handle = self._handlers[side].get(packet_type)
+        handle = _HANDLERS[side].get(packet_type)
         if handle is not None:
-            handle(data, pos, end, at, flags, little, hole)
+            handle(self, data, pos, end, at, flags, little, hole)
+
+    def counted(self, opnum: int, context_id: int, kind: int, auth_context_id: int, at: int) -> Use | None:
+        """The counter of a kind of call that is told in numbers."""
+        key = (opnum, context_id, kind, auth_context_id)
+        trailer = pdu.Trailer(kind & 0xFF, kind >> 8, 0, auth_context_id, 0) if kind else None
+        return self.uses.get(key) or self.contexts.use(CLIENT, key, trailer, b"", at)
 
     def lost(self, side: int) -> None:
         """Bytes of a side are missing beyond a PDU: calls in fragments are not whole any more."""
@@ -307,7 +310,10 @@ class Association:
             begun = self._joined.get(key)
             if begun is None:
                 return
-            _use, joined, at = begun
+            _use, joined, begun_at = begun
+            if len(joined) < MAX_CALL_BYTES <= len(joined) + len(stub):
+                self.anomaly("fragmented-call-too-long", side, at, f"no more than its first {MAX_CALL_BYTES} bytes are read")
+            at = begun_at
             joined += stub[:MAX_CALL_BYTES - len(joined)]
             if not flags & LAST_FRAGMENT:
                 return
@@ -317,3 +323,9 @@ class Association:
             use.reader.request(use.opnum, stub, at, bool(little))
         else:
             use.reader.response(use.opnum, stub, at, bool(little))
+
+
+_HANDLERS = (  # by side that sends
+    {pdu.REQUEST: Association._request, pdu.BIND: Association._bind, pdu.ALTER_CONTEXT: Association._bind, pdu.AUTH3: Association._auth3, pdu.ORPHANED: Association._orphaned},
+    {pdu.RESPONSE: Association._response, pdu.FAULT: Association._fault, pdu.BIND_ACK: Association._bind_ack, pdu.ALTER_CONTEXT_RESP: Association._bind_ack,
+     pdu.BIND_NAK: Association._bind_nak})

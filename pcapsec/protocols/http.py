@@ -30,6 +30,7 @@ from .mapi_http import KINDS, AnswerBody, MapiBodies
 from .rpc_http import MIN_CHANNEL_LENGTH, ChannelReader
 
 MAX_ROWS = 10000  # of one connection
+MAX_CHANNELS = 1000  # of one connection; it carries one, or two where they follow one another
 MAX_OPEN = 1000  # requests that wait for their answers; pipelining clients send a few dozen, where the server's side was not captured all wait
 
 _CHUNKED = -2  # instead of a length
@@ -53,7 +54,7 @@ class HttpParser(Framing):
     _server_spoke = False
     _logins: Logins | None = None
     _mapi: MapiBodies | None = None
-    _over = False
+    _over = _too_many_channels = False
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         facts = Facts(protocol="http")
@@ -204,9 +205,9 @@ class HttpParser(Framing):
             if length < MIN_CHANNEL_LENGTH:
                 return
             inbound = method == b"RPC_IN_DATA"
-            channel = self._channel(CLIENT if inbound else SERVER, row.rpc_target)
-            side.take = self._reader(channel, CLIENT, inbound)
-            request.channel = channel
+            channel = request.channel = self._channel(CLIENT if inbound else SERVER, row.rpc_target, request.at)
+            if channel is not None:
+                side.take = self._reader(channel, CLIENT, inbound)
             return
         content_type = named.get(b"content-type")
         kind = may_hold_login(content_type)
@@ -218,9 +219,17 @@ class HttpParser(Framing):
         request.body, request.body_over = bytearray(), False
         side.take = request
 
-    def _channel(self, side: int, target: str | None) -> RpcChannel:
+    def _channel(self, side: int, target: str | None, at: int) -> RpcChannel | None:
+        """One more channel of RPC over HTTP, None when there are too many."""
+        if self.facts.channels is None:
+            self.facts.channels = []
+        if len(self.facts.channels) >= MAX_CHANNELS:
+            if not self._too_many_channels:
+                self._too_many_channels = True
+                note(self.facts, "http-too-many-channels", side, at, f"more than {MAX_CHANNELS}")
+            return None
         channel = RpcChannel(side=side, target=target)
-        self.facts.channels = [*(self.facts.channels or ()), channel]
+        self.facts.channels.append(channel)
         return channel
 
     def _reader(self, channel: RpcChannel, side: int, keep: bool) -> ChannelReader:
@@ -385,7 +394,9 @@ class HttpParser(Framing):
                 elif self._mapi is not None and _holds_mapi(request.row):
                     side.take = AnswerBody(self._mapi, request.row.request_type)
             elif request is None and media_type(named.get(b"content-type")) == "application/rpc":
-                side.take = self._reader(self._channel(SERVER, None), SERVER, True)
+                channel = self._channel(SERVER, None, at)
+                if channel is not None:
+                    side.take = self._reader(channel, SERVER, True)
 
     def _answered(self, request, status: int, named: dict[bytes, bytes], at: int) -> HttpRequest | None:
         """Fill the answer into the request's row, which a 401 or 407 makes. Returns it, None when there is none."""

@@ -78,9 +78,11 @@ class MessageReader:
                 if len(head) >= MAX_HEADER_BYTES + MAX_SEALED_BYTES:
                     self._read(True)
                 return
-            if head.find(b"pkcs7", 0, self._headers_end) >= 0 or head.find(b"pgp-enc", 0, self._headers_end) >= 0:
-                self._limit = MAX_SEALED_BYTES
         if len(head) >= self._headers_end + self._limit:
+            if self._limit == MAX_BODY_BYTES and (head.find(b"pkcs7", 0, self._headers_end) >= 0 or head.find(b"pgp-enc", 0, self._headers_end) >= 0):
+                self._limit = MAX_SEALED_BYTES
+                if len(head) < self._headers_end + MAX_SEALED_BYTES:
+                    return
             self._read(True)
             if self._tail is not None and taken < len(data):
                 self._keep(data[taken:])
@@ -110,7 +112,7 @@ class MessageReader:
             self._read(complete, complete)
         message.size_bytes = self._size
         message.complete = complete
-        if self._size <= self._headers_end and message.lacks is None:
+        if 2 < self._headers_end >= self._size and message.lacks is None:
             message.lacks = "body"
         if self._tail is not None:
             look_at_end(b"\n" + self._tail[-MAX_TAIL_BYTES:], message)
@@ -141,7 +143,8 @@ class MessageReader:
         message = self.message
         end = self._headers_end
         if end < 0:
-            message.lacks = "headers"
+            if not ended or len(head) > MAX_HEADER_BYTES:
+                message.lacks = "headers"
             end = min(len(head), MAX_HEADER_BYTES)
             if not whole:
                 end = head.rfind(b"\n", 0, end) + 1
@@ -207,7 +210,7 @@ def read_headers(text: bytes, lower: bytes, message: Message) -> bytes | None:
         message.tls_required_no = True
     if find(b"\nlist-id:") >= 0 or (at := find(b"\nprecedence:")) >= 0 and _unfold(lower, at + 12).strip() in (b"bulk", b"list", b"junk"):
         message.bulk = True
-    if find(b"\nsensitivity:") >= 0 or find(b"\nmsip_label") >= 0 or find(b"classif") >= 0:
+    if find(b"\nsensitivity:") >= 0 or text.find(b"MSIP_") >= 0 or text.find(b"-Classif") >= 0:  # rare capitals are found faster
         message.labels = _labels(text, lower)
     at = find(b"\ncontent-type:")
     if at < 0:

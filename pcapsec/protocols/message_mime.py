@@ -32,6 +32,7 @@ _TNEF_BASE64, _TNEF = b"eJ8+I", b"\x78\x9f\x3e\x22"  # [MS-OXTNEF] §2.1.3.1.1: 
 _ARMOR = b"\n-----BEGIN PGP "
 _ARMOR_BASE64 = b"LS0tLS1CRUdJTiBQR1AgTUVTU0FHRS"  # the same, where the text is encoded as base64
 _MAX_ARMORS = 8  # key blocks and signatures passed over in search of a message
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DECLARED = {b"enveloped-data": ("enveloped-data", True), b"authenveloped-data": ("authEnveloped-data", True), b"signed-data": ("signed-data", False),
              b"compressed-data": ("compressed-data", False), b"certs-only": ("certs-only", False)}
 _HIDDEN_SUBJECTS = frozenset((b"", b"...", b"[...]", b"encrypted message", "…".encode()))  # RFC 9788 §5.1, its drafts, Enigmail
@@ -43,8 +44,14 @@ class _Part(NamedTuple):
     kind: bytes  # media type, lower case; text/plain when none is named (RFC 2046 §5.1)
     value: bytes  # Content-Type with its parameters
     lower: bytes  # its header section in lower case, a line end before it and two behind it
-    content: bytes  # a line end before it
+    text: bytes
+    at: int  # of the line end before the content in `text`, which ends with the content
     whole: bool  # its end was kept
+
+    @property
+    def content(self) -> bytes:
+        """The content with a line end before it."""
+        return self.text[self.at:] if self.at else self.text
 
 
 def parameters(value: bytes) -> dict[bytes, bytes]:
@@ -64,7 +71,7 @@ def look(value: bytes, lower: bytes, body: bytes, ended: bool, message: Message)
     Returns:
         The end of the content is wanted: a signature stands there.
     """
-    top = _Part(value.partition(b";")[0].strip().lower(), value, lower, body, ended)
+    top = _Part(value.partition(b";")[0].strip().lower(), value, lower, body, 0, ended)
     looker = _Looker(message)
     sealing = looker.sealing(top, 0)
     message.part_types = tuple(looker.types[:MAX_TYPES])
@@ -138,7 +145,7 @@ class _Looker:
             return self._encrypted(part, depth)
         if kind == b"multipart/mixed":
             return self._mixed(part, depth)
-        if kind == b"application/ms-tnef" or b"winmail.dat" in part.lower or part.content.lstrip()[:5] == _TNEF_BASE64 or part.content[1:5] == _TNEF:
+        if kind == b"application/ms-tnef" or b"winmail.dat" in part.lower or part.text[part.at:part.at + 12].lstrip()[:5] == _TNEF_BASE64 or part.text[part.at + 1:part.at + 5] == _TNEF:
             self.message.tnef = True
         return None
 
@@ -193,7 +200,7 @@ class _Looker:
                     sealing.encrypted = True
                 return sealing
         sealing.cut = not whole.whole
-        if whole.whole:
+        if whole.whole and whole.content.strip():
             sealing.malformed, sealing.encrypted = True, False
         return sealing
 
@@ -230,21 +237,21 @@ class _Looker:
 def _part(text: bytes, whole: bool) -> _Part:
     """A body part from the line end of its delimiter on."""
     if text[1:2] == b"\n" or text[1:3] == b"\r\n":  # no header
-        end = 1
+        at = text.find(b"\n", 1)
     else:
-        crlf = text.find(b"\n\r\n", 0, MAX_PART_HEADER)
-        lf = text.find(b"\n\n", 0, crlf if crlf >= 0 else MAX_PART_HEADER)
-        end = lf + 1 if lf >= 0 else crlf + 2 if crlf >= 0 else min(len(text), MAX_PART_HEADER)
-    header = text[:end] + b"\n\n"
+        at = text.find(b"\n\r\n", 0, MAX_PART_HEADER)
+        lf = text.find(b"\n\n", 0, at if at >= 0 else MAX_PART_HEADER)
+        at = lf + 1 if lf >= 0 else at + 2 if at >= 0 else min(len(text), MAX_PART_HEADER)
+    header = text[:at] + b"\n\n"
     lower = header.lower()
-    at = lower.find(_CONTENT_TYPE)
-    value = b""
-    if at >= 0:
-        stop = lower.find(b"\n", at + 1)
-        while lower[stop + 1:stop + 2] in (b" ", b"\t"):
-            stop = lower.find(b"\n", stop + 1)
-        value = header[at + len(_CONTENT_TYPE):stop].translate(None, b"\r\n")
-    return _Part(value.partition(b";")[0].strip().lower() or b"text/plain", value, lower, text[end:] if text[end:end + 1] == b"\n" else b"\n" + text[end:], whole)
+    place = lower.find(_CONTENT_TYPE)
+    if place < 0:
+        return _Part(b"text/plain", b"", lower, text, at, whole)
+    stop = lower.find(b"\n", place + 14)
+    while lower[stop + 1] in b" \t":
+        stop = lower.find(b"\n", stop + 1)
+    value = header[place + 14:stop].translate(None, b"\r\n")
+    return _Part(value.partition(b";")[0].strip().lower() or b"text/plain", value, lower, text, at, whole)
 
 
 def _cms(part: _Part) -> Sealing | None:
@@ -253,14 +260,12 @@ def _cms(part: _Part) -> Sealing | None:
     form, encrypted = _DECLARED.get(told, ("pkcs7-mime", None))
     sealing = Sealing(system="smime", form=form, encrypted=encrypted, signed=form == "signed-data", smime_type=told.decode("latin-1")[:40] or None)
     raw = _binary(part.content)
-    if not raw:
-        sealing.cut = not part.whole
-        if part.whole and not part.content.strip():  # nothing is in it
-            sealing.malformed, sealing.encrypted, sealing.signed = True, False, False
-    else:
+    if raw:
         fill_cms(raw, part.whole, sealing)
         if sealing.malformed:
             sealing.encrypted = sealing.signed = False
+    else:  # a header section that was asked for alone: what the type says counts
+        sealing.cut = not part.whole
     if sealing.content_oid is None and part.kind not in CMS_TYPES:  # a name alone proves nothing
         return None
     return sealing
@@ -268,7 +273,7 @@ def _cms(part: _Part) -> Sealing | None:
 
 def _binary(content: bytes) -> bytes:
     """The bytes of a part that is base64 or binary; DER begins with 0x30 and a length that is no letter."""
-    text = content.lstrip()[:MAX_CMS_BYTES]
+    text = content[:MAX_CMS_BYTES].lstrip()
     if text[:1] == b"0" and text[1:2] >= b"\x80":
         return text
     if content[1:2] == b"0" and content[2:3] >= b"\x80":
@@ -278,9 +283,9 @@ def _binary(content: bytes) -> bytes:
 
 def _decoded(text: bytes) -> bytes:
     """Base64 with line ends, as far as it goes."""
-    text = text.lstrip()[:MAX_CMS_BYTES]
+    text = text[:MAX_CMS_BYTES].lstrip()
     end = text.find(b"\n--")
-    letters = (text[:end] if end >= 0 else text).translate(None, b"\r\n \t")
+    letters = (text[:end] if end >= 0 else text).translate(None, _NOT_BASE64)
     try:
         return binascii.a2b_base64(letters[:len(letters) & ~3])
     except binascii.Error:

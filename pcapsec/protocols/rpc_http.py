@@ -17,6 +17,8 @@ from .http_framing import note
 
 MAX_CHANNEL_BYTES = 4 << 20  # kept of one channel; a mailbox's first synchronisation is larger, the security of its calls is told by then
 MAX_PIECES = 65536  # of one channel: PDUs of a few bytes cost more than they hold
+MAX_ALL_BYTES = 64 << 20  # of all channels that are kept at once
+PIECE_BYTES = 160  # what keeping one costs beside its bytes
 MAX_COMMANDS = 64  # of one RTS PDU; the specified ones have at most 10
 HEADER_BYTES = 16
 RTS = 20  # PTYPE, §2.2.3.6.1
@@ -68,6 +70,32 @@ def virtual_connection(commands: list[tuple[int, bytes]]) -> bytes | None:
     return None
 
 
+class Share:
+    """What the pieces of one channel take of MAX_ALL_BYTES, until they are read or the channel is gone."""
+
+    __slots__ = ("taken",)
+    all_taken = 0
+
+    def __init__(self):
+        self.taken = 0
+
+    def take(self, n_bytes: int) -> bool:
+        """Room for one more piece; False: there is none."""
+        cost = n_bytes + PIECE_BYTES
+        if Share.all_taken + cost > MAX_ALL_BYTES:
+            return False
+        Share.all_taken += cost
+        self.taken += cost
+        return True
+
+    def release(self) -> None:
+        """The pieces are not kept any more."""
+        Share.all_taken -= self.taken
+        self.taken = 0
+
+    __del__ = release
+
+
 class ChannelReader:
     """Cuts one body into PDUs.
 
@@ -78,7 +106,7 @@ class ChannelReader:
         keep: False for the body of an RPC_OUT_DATA request, which only names the channel.
     """
 
-    __slots__ = ("channel", "_facts", "_side", "_keep", "_held", "_held_at", "_lost", "_full", "_lost_noted")
+    __slots__ = ("channel", "_facts", "_side", "_keep", "_held", "_held_at", "_lost", "_full", "_lost_noted", "_share")
 
     def __init__(self, channel: RpcChannel, facts: Facts, side: int, keep: bool = True):
         self.channel, self._facts, self._side, self._keep = channel, facts, side, keep
@@ -86,6 +114,7 @@ class ChannelReader:
         self._held_at = 0
         self._lost = False  # looking for the next header
         self._full = self._lost_noted = False
+        self._share = channel.share = channel.share or Share()
 
     def feed(self, data: bytes, at: int) -> None:
         """Body bytes; `at` is the stream offset of the first. The frame of a chunked body may lie between two calls."""
@@ -181,6 +210,10 @@ class ChannelReader:
         if channel.n_bytes + len(pdu) > MAX_CHANNEL_BYTES or len(channel.pieces) >= MAX_PIECES:
             self._full, channel.complete = True, False
             note(self._facts, "rpc-channel-too-large", self._side, at, f"over {MAX_CHANNEL_BYTES} bytes or {MAX_PIECES} PDUs")
+            return
+        if not self._share.take(len(pdu)):
+            self._full, channel.complete = True, False
+            note(self._facts, "rpc-channels-too-large", self._side, at, f"over {MAX_ALL_BYTES} bytes in all")
             return
         channel.pieces.append((at, pdu))
         channel.n_bytes += len(pdu)

@@ -103,6 +103,8 @@ class TlsParser:
                 pos += step
                 continue
             kind = data[pos]
+            if self._sslv2 and side == SERVER and not self._hello_seen[SERVER] and kind in (ALERT, HANDSHAKE):
+                self._sslv2 = False  # a server of our days answers SSL 2.0 with an alert of TLS: a clear record of SSL 2.0 has the high bit set
             if self._sslv2 or kind & 0x80 and not self._hello_seen[side] and not self._buffer[side]:
                 self._left[side] = 0
                 used = self._sslv2_record(side, data, pos, at + pos)
@@ -210,9 +212,15 @@ class TlsParser:
         handshake = self.handshake
         if side == CLIENT and handshake.server_hello_at is None and not self._encrypted[SERVER] and handshake.offer is not None and handshake.offer.early_data:
             handshake.early_data = True
-        elif length >= LEAST_FINISHED_BYTES or self._changed[1 - side] and not self._is_13():
+        elif length >= LEAST_FINISHED_BYTES:
             self._went_on(side)
-        elif length in HIDDEN_ALERT_BYTES and handshake.hidden_alert is None and not self._encrypted[side] and self._is_13():
+        elif not self._is_13():
+            if self._changed[1 - side]:
+                self._went_on(side)
+        elif length not in HIDDEN_ALERT_BYTES:
+            if side == SERVER:  # EncryptedExtensions in a record of its own, as some libraries send it
+                self._went_on(side)
+        elif handshake.hidden_alert is None and not self._encrypted[side]:
             handshake.hidden_alert = side
 
     def _went_on(self, side: int) -> None:
@@ -433,6 +441,8 @@ class TlsParser:
                 handshake.server_hello_at = at
                 anomaly, der = read_sslv2_server_hello(handshake, data, pos + head, end)
                 self._sslv2 = True
+                if handshake.resumed:  # no key is sent: what follows is encrypted
+                    self._changed = [True, True]
                 if der:
                     handshake.certificate_at, handshake.chain_length, handshake.certificates = at, 1, (certificate(der),)
             if anomaly is not None:
@@ -462,8 +472,13 @@ _READ: tuple[dict[int, int], dict[int, int]] = (  # messages that are read, and 
 
 
 def probe(client: bytes, server: bytes) -> bool | None:
-    """Whether the first bytes begin TLS: a ClientHello record or an SSL 2.0 hello from the client, a ServerHello or an alert from the server."""
+    """Whether the first bytes begin TLS: a ClientHello record or an SSL 2.0 hello from the client, a ServerHello or an alert from the server.
+
+    Where the ClientHello was lost, the client begins with a later record, and the ServerHello says it.
+    """
     if client:
+        if len(client) > 5 and 20 <= client[0] <= 23 and (client[0] != HANDSHAKE or client[5] != 1) and record_header(client, 0) and len(server) > 5 and record_header(server, 0):
+            return server[0] == HANDSHAKE and server[5] == 2
         if client[0] == HANDSHAKE:
             if len(client) < 6:
                 return None if client[1:2] in (b"", b"\3") and (len(client) < 3 or client[2] <= 4) else False

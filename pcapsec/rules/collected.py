@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..records import CLIENT, Session, TlsHandshake
 from .requests import MAIL_SERVICES, MAX_LISTED
+from .trail import Trail
 from .webnames import MAYBE_WEB
 
 MAX_HOSTS = 10_000  # of either kind; with their paths a few MiB
@@ -63,6 +64,7 @@ class Collected:
         encrypted: server name, or the address where the client named none, of TLS on web ports -> where it was first seen.
         keys: address, port and server name of TLS -> hash of each public key shown there -> KeyUse.
         choices: address and port of TLS 1.2 -> (suite chosen, suites offered) -> where it was first seen.
+        trail: messages, for those that were seen on several hops.
         n_more: hosts and servers that no longer fitted.
     """
 
@@ -71,6 +73,7 @@ class Collected:
         self.encrypted: dict[str, Place] = {}
         self.keys: dict[tuple[str, int, str], dict[str, KeyUse]] = {}
         self.choices: dict[tuple[str, int], dict[tuple[str, tuple[str, ...]], Place]] = {}
+        self.trail = Trail()
         self.n_more = 0
 
     def session(self, session: Session) -> None:
@@ -169,6 +172,7 @@ class Collected:
     def merge(self, other: "Collected") -> None:
         """Add what another worker collected."""
         self.n_more += other.n_more
+        self.trail.merge(other.trail)
         for name, uses in other.keys.items():
             for spki, use in uses.items():
                 self._key(name, spki, use)

@@ -126,7 +126,8 @@ def place(session: Session) -> str:
 
 def cut(text: str | None) -> str:
     """A name from the wire, as titles and evidence show it."""
-    return "".join(c if c.isprintable() else "?" for c in (text or "?")[:MAX_TEXT])
+    shown = (text or "?")[:MAX_TEXT]
+    return shown if shown.isprintable() else "".join([c if c.isprintable() else "?" for c in shown])
 
 
 def when(ns: int) -> str:

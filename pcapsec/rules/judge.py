@@ -99,12 +99,26 @@ class Alike:
     era: of the judge's memory; key: under which its answers are counted; rules: those that must be asked of each; profiles: what they said -> whose answers are counted.
     """
 
-    __slots__ = ("era", "key", "rules", "judges", "places", "profiles")
+    __slots__ = ("era", "key", "rules", "judges", "several", "places", "profiles")
 
     def __init__(self, era: int, key: tuple, rules: list[Rule], places: list[int]):
         self.era, self.key, self.rules, self.places = era, key, rules, places
         self.judges = [rule.judge for rule in rules]
+        self.several = any(rule.several for rule in rules)
         self.profiles: dict[tuple[Verdict, ...], _Profile] = {}
+
+
+class _Watched:
+    """A session that notices what is read of it."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self.looked = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name in RegularSession.VARYING:
+            self.looked = True
+        return getattr(self._session, name)
 
 
 class Judge:
@@ -161,6 +175,10 @@ class Judge:
         said: tuple = ()
         if facts.logins or facts.messages:
             said = self._ask(plan, session, facts, findings)
+            if facts.messages:
+                site.collected.trail.take(session, facts, False)
+        if session.inner is not None and session.inner.messages:
+            site.collected.trail.take(session, session.inner, True)
         key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, quality, answers, said
         profile = self._profiles.get(key)
         if profile is None:
@@ -179,14 +197,26 @@ class Judge:
     def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:
         """Of a session and what `session` returned for it: what `repeat` asks for; None when each must be judged for itself.
 
-        A rule is asked again when it found something, or asked whether it had spoken before, or when it looks at times or sizes at all (`Rule.varies`).
+        A rule is asked again when it found something, asked whether it had spoken before, or looked at anything but what all that are like it share.
         """
         key, consulted = said
         plan, quality, answers = self._plans[key[0]], key[4], key[5]
         if key[0] != "tls" or quality is not None or session.tls_mode != "implicit" or key[6]:
             return None
-        chosen = [index for index, (rule, answer) in enumerate(zip(plan.session_rules, answers)) if rule.varies or answer is FAIL or rule.id in consulted]
+        chosen = []
+        for index, (rule, answer) in enumerate(zip(plan.session_rules, answers)):
+            if answer is FAIL or rule.id in consulted or self._varies(rule, session):
+                chosen.append(index)
         return Alike(self._era, key, [plan.session_rules[index] for index in chosen], chosen)
+
+    def _varies(self, rule: Rule, session: Session) -> bool:
+        """Whether a rule, on its way to an answer that it gave before, looks at what differs between sessions that are alike."""
+        watched: Any = _Watched(session)
+        try:
+            rule.judge(watched, session.facts, self.site)
+        except Exception:  # it failed before, and that was said
+            return True
+        return watched.looked
 
     def repeat(self, session: RegularSession) -> None:
         """The same as `session`, for a session whose like was judged."""
@@ -200,7 +230,9 @@ class Judge:
             outcomes = [judge(session, facts, site) for judge in alike.judges]
         except Exception:
             outcomes = self._carefully(alike.rules, session, facts)
-        answers = _sorted_out(_unpacked(outcomes, findings), findings)
+        if alike.several:
+            outcomes = _unpacked(outcomes, findings)
+        answers = _sorted_out(outcomes, findings)
         profile = alike.profiles.get(answers)
         if profile is None:
             profile = self._profile_like(alike, answers, session)

@@ -7,19 +7,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 from ..errors import DefinitionError
 from ..records import CLIENT, CONFIDENCES, SERVER, SEVERITIES
 from .rule import ANY, CATEGORIES, PROTOCOLS, SCOPES, Rule
 
-FAMILIES = ("capture", "credential", "cleartext", "stripping", "tls", "rpc", "web")
+FAMILIES = ("capture", "credential", "cleartext", "stripping", "tls", "rpc", "web", "message")
 SECTIONS = ("What", "Why", "Evidence", "Not a finding when", "References")
 _ID = re.compile(r"PS\d{3}\Z")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-VARYING = frozenset((
-    "start_ns", "end_ns", "now_ns", "frame", "last_frame", "session_id", "capture", "packets_client", "packets_server", "bytes_client", "bytes_server", "client_port", "max_ip_length",
-    "n_checked_client", "n_checked_server", "locate", "scope", "nearness", "seen_before", "collected"))  # of a session, and of what a site knows of addresses
 _rules: dict[str, Rule] | None = None
 
 
@@ -57,14 +54,8 @@ def collect(modules: list[ModuleType]) -> dict[str, Rule]:
             raise DefinitionError(f"{module.__name__}: the id {rule.id} is taken by {rules[rule.id].slug}; ids are never used twice")
         rule.page = (module.__doc__ or "").strip() + "\n"
         rule.judge = module.judge
-        rule.varies = _looks_at_sizes(module)
         rules[rule.id] = rule
     return dict(sorted(rules.items()))
-
-
-def _looks_at_sizes(module: ModuleType) -> bool:
-    """Whether any function of a rule's module looks at what differs between conversations that are equal otherwise."""
-    return any(not VARYING.isdisjoint(value.__code__.co_names) for value in vars(module).values() if isinstance(value, FunctionType) and value.__module__ == module.__name__)
 
 
 def _checked(module: ModuleType) -> Rule:

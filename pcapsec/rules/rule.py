@@ -12,7 +12,7 @@ from typing import Any, Callable
 from ..records import CLIENT, SERVER, Capture, Session
 
 SCOPES = ("login", "message", "session", "capture")
-CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web"}  # by the first digit of the id
+CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web", "7": "message"}  # by the first digit of the id
 VERDICTS = ("fail", "pass", "not_applicable", "not_observable")  # also the order of Judge.counts
 
 SMTP = ("smtp", "lmtp")
@@ -37,7 +37,7 @@ class Rule:
     title: str  # one line, general; a finding's own title is filled in
     severity: str  # before modifiers
     confidence: str  # at best
-    category: str  # capture, credential, cleartext, stripping, tls, rpc, web
+    category: str  # capture, credential, cleartext, stripping, tls, rpc, web, message
     scope: str  # login, message, session or capture: what `judge` is called for
     protocols: tuple[str, ...]  # those it applies to; ANY: all
     several: bool = False  # session and capture scope: its answer may be a list of findings, one for each thing that it speaks of
@@ -45,7 +45,6 @@ class Rule:
     mechanisms: tuple[str, ...] = ()  # login scope: those it is called for, "SCRAM-*" is a prefix; empty: all
     remediation: str
     references: tuple[str, ...]
-    varies: bool = False  # its module looks at times or sizes of a conversation; filled in by the registry. What else it looks at is equal where handshakes are, and addresses stand in findings alone
     page: str = ""  # manual page: the module's docstring, filled in by the registry
     judge: Callable[..., Any] | None = None  # filled in by the registry
 

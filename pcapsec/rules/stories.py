@@ -1,7 +1,8 @@
 """Which findings of a session tell one story, and which of them is its root.
 
 A credential that was sent stands above what made that possible; without one, the missing or unused protection stands above what passed in clear.
-A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one.
+A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one. What else is said about the content of a message hangs on the finding
+that it passed in clear (PS206), or on that one's root.
 
 HTTP, RPC, LDAP and SMB: a conversation is one story, whose root is the strongest finding. Between equals the order is RPC's missing encryption (outer,
 then inner: PS512, PS502, PS501), then credentials, then content. What speaks of one login hangs on the strongest of its kind for that login: NTLMv1
@@ -17,7 +18,8 @@ PROTECTION = frozenset(("PS201", "PS202", "PS204"))
 BEHIND_CREDENTIAL = frozenset(("PS115", "PS121", "PS204", "PS206", "PS210", "PS211", "PS212", "PS217"))
 BEHIND_PROTECTION = frozenset(("PS206", "PS212", "PS217", "PS705"))
 OF_ONE_LOGIN = frozenset(("PS106", "PS115", "PS126", "PS210"))  # they share their place with the finding about the login itself
-INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | OF_ONE_LOGIN
+BEHIND_CONTENT = frozenset(("PS705", "PS706"))
+INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | BEHIND_CONTENT | OF_ONE_LOGIN
 LAYERED = frozenset(("dcerpc", "http", "ldap", "smb"))  # protocols whose story is told by `link_layered`
 _TIES = (
     "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603",
@@ -38,16 +40,30 @@ def link(findings: list[Finding]) -> None:
     """
     credential = protection = None
     n_credentials = 0
+    contents: dict[int | None, Finding] = {}  # offset of a message -> that it passed in clear
     for finding in findings:
         rule_id = finding.rule.id
         if rule_id in CREDENTIALS:
             n_credentials += 1
             if credential is None or RANK[finding.severity] > RANK[credential.severity]:
                 credential = finding
-        elif rule_id in PROTECTION and (protection is None or RANK[finding.severity] > RANK[protection.severity]):
-            protection = finding
-    if credential is None and protection is None:
-        return
+        elif rule_id in PROTECTION:
+            if protection is None or RANK[finding.severity] > RANK[protection.severity]:
+                protection = finding
+        elif rule_id == "PS206":
+            contents[finding.at] = finding
+    if credential is not None or protection is not None:
+        _link_to(findings, credential, protection, n_credentials)
+    if contents:
+        for finding in findings:
+            if finding.rule.id in BEHIND_CONTENT and finding.because_of is None:
+                content = contents.get(finding.at)
+                if content is not None and RANK[content.severity] >= RANK[finding.severity]:
+                    finding.because_of = content.because_of or content.finding_id
+
+
+def _link_to(findings: list[Finding], credential: Finding | None, protection: Finding | None, n_credentials: int) -> None:
+    """Hang findings on the strongest credential that was sent, else on the strongest missing protection."""
     by_login = _strongest_by_login(findings) if n_credentials > 1 else None
     for finding in findings:
         rule_id = finding.rule.id
@@ -66,7 +82,7 @@ def link(findings: list[Finding]) -> None:
         if root is None or RANK[root.severity] < RANK[finding.severity]:
             root = protection if rule_id in BEHIND_PROTECTION else None
         if root is not None and root is not finding and RANK[root.severity] >= RANK[finding.severity]:
-            finding.because_of = root.finding_id
+            finding.because_of = root.because_of or root.finding_id
 
 
 def _strongest_by_login(findings: list[Finding]) -> dict[int | None, Finding]:

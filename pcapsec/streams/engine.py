@@ -51,13 +51,20 @@ class Batch:
     regular: list[list[int]]
     keys: bytes
     _engine: "Engine"
+    _lists: tuple[list[list[int]], list[list[int]]] | None = None
 
-    def parts(self, number: int, entry: int) -> tuple[list[int], list[int], list[list[int]]]:
-        """Row of the flow, result and turns of a regular conversation (G_ROW, G_ENTRY), while the batch is the engine's last."""
-        result = self._engine._out_results[number].tolist()
-        first = result[assembly.R_TURN]
-        result[assembly.R_TURN] = 0
-        return self._engine.tables.flows[entry].tolist(), result, self._engine._out_turns[first:first + result[assembly.R_TURNS]].tolist()
+    def parts(self, number: int) -> tuple[list[int], list[int]]:
+        """Row of the flow and result of a regular conversation (G_ROW), while the batch is the engine's last."""
+        engine = self._engine
+        if self._lists is None:
+            results = engine._out_results[:len(self.numbers) + len(self.regular)]
+            self._lists = engine.tables.flows[results[:, assembly.R_ENTRY]].tolist(), results.tolist()
+        return self._lists[0][number], self._lists[1][number]
+
+    def turns_of(self, result: list[int]) -> list[list[int]]:
+        """The turns of such a conversation, while the batch is the engine's last."""
+        first, result[assembly.R_TURN] = result[assembly.R_TURN], 0
+        return self._engine._out_turns[first:first + result[assembly.R_TURNS]].tolist()
 
 
 class Engine:
@@ -66,6 +73,8 @@ class Engine:
     Args:
         parameters: int64[N_PARAMETER] as kernels/tables.py lays them out (worker, filters); None: everything.
     """
+
+    tells_regular = True  # False: all conversations are handed on as they are, so that tests can compare
 
     def __init__(self, parameters: numpy.ndarray | None = None):
         self.tables = tables.new_tables(MAX_FLOWS, MAX_SEGMENTS, ARENA_BYTES)
@@ -85,7 +94,6 @@ class Engine:
         self._digest = (numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64), numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64),
                         numpy.zeros(handshakes.N_WORK, dtype=numpy.int64), numpy.zeros(KEY_BYTES, dtype=numpy.uint8),
                         numpy.zeros((MAX_READY, handshakes.N_REGULAR), dtype=numpy.int64), numpy.zeros(MAX_READY, dtype=numpy.uint8))
-        self.tells_regular = True  # False: all conversations are handed on as they are, for tests
         self._fetched: list[tuple[list[int], bytes]] = []
 
     @property
@@ -192,13 +200,22 @@ class Engine:
                 results, entries, numbers = results[others], entries[others], others.tolist()
             results, entries = results.tolist(), entries.tolist()
             again = [[entry, result[assembly.R_OVER]] for entry, result in zip(entries, results) if result[assembly.R_MORE]]
-            yield Batch(entries, self.tables.flows[entries].tolist() if entries else [], results, self._out_turns[:n_turns].tolist() if entries else [],
+            turns = self._turns_of(results) if n_regular else self._out_turns[:n_turns].tolist()
+            yield Batch(entries, self.tables.flows[entries].tolist() if entries else [], results, turns,
                         room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy(), numbers, self._digest[4][:n_regular].tolist(), self._digest[3][:n_key_bytes].tobytes(), self)
             again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.LAST_KEPT]
             if again:
                 if self._wide_bytes is None:
                     self._wide_bytes = numpy.zeros(assembly.WIDE_BYTES, dtype=numpy.uint8)
                 ready, at, room = numpy.concatenate([numpy.array(again, dtype=numpy.int64), ready[at:]]), 0, self._wide_bytes
+
+    def _turns_of(self, results: list[list[int]]) -> list[list[int]]:
+        """The turns of some flows of the last call alone, and where they stand now."""
+        turns: list[list[int]] = []
+        for result in results:
+            first, result[assembly.R_TURN] = result[assembly.R_TURN], len(turns)
+            turns += self._out_turns[first:first + result[assembly.R_TURNS]].tolist()
+        return turns
 
     def _make_room(self, status: int) -> Iterator[Batch]:
         """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""

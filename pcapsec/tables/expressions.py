@@ -49,6 +49,11 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "protection": "m.protection", "content_type": "m.content_type", "from_domain": "m.from_domain", "to_domains": "m.to_domains",
         "subject_length": "m.subject_length", "mailer": "m.mailer", "n_hops": "m.n_hops", "n_clear_hops": "m.n_clear_hops", "decrypted": "decrypted",
     }),
+    "hops": ("m, h, capture, frame, session_id, decrypted", {
+        "session_id": "session_id", "capture": "capture", "frame": "frame", "message_id": "m.message_id", "hop": "h.hop", "from_host": "h.from_host", "by_host": "h.by_host",
+        "with_protocol": "h.with_protocol", "tls_version": "h.tls_version", "tls_cipher": "h.tls_cipher", "protected": "h.protected", "time": "h.time_ns",
+        "from_ip": "h.from_ip", "local": "h.local", "decrypted": "decrypted",
+    }),
     "tls": ("t, o, u, K, P, E", {  # handshake, what its client offers, the client's certificate, block of the server's
         **_PLACE, **_ENDS, "version": "t.version", "offered_versions": "t.offered_versions", "cipher_suite": "t.cipher_suite", "cipher_recommended": "t.cipher_recommended",
         "group": "t.group", "dh_bits": "t.dh_bits", "forward_secret": "t.forward_secret", "signature_scheme": "t.signature", "compression": "t.compression",
@@ -60,6 +65,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "trusted": "t.trusted", "trust_error": "t.trust_error", "client_certificate": "t.client_certificate_sent", "client_subject": "u.subject",
         "client_certificate_sha256": "u.sha256",
     }),
+    "certificates": ("sender, position, K, P, E", {**_PLACE, **_ENDS, "sent_by": "sender", "position": "position", **dict.fromkeys(CERTIFICATE, "@K")}),
     "rpc": ("c, r, l, d, decrypted, P, E", {  # context, its association, its login, what its mechanism's messages say
         **_PLACE, **_ENDS, "context_id": "c.context_id", "interface_uuid": "c.interface_uuid", "interface": "c.interface", "interface_version": "c.interface_version",
         "interface_source": "c.interface_source", "transfer_syntax": "c.transfer_syntax", "transport": "c.transport", "pipe": "r.pipe", "accepted": "c.accepted",
@@ -105,6 +111,7 @@ TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {  # table -> first and last 
     "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("gap_bytes", "findings")),
     "credentials": (("protocol", "mechanism"), ("exposure", "reply_code")),
     "messages": (("protocol", "direction"), ("reply_code", "accepted"), ("complete", "to_domains"), ("mailer", "n_clear_hops")),
+    "hops": (("from_host", "protected"),),
     "tls": (("version", "early_data"), ("alpn", "alerts"), ("chain_length", "client_certificate_sha256")),
     "rpc": (("interface_uuid", "auth_level_announced"),),
     "http": (("http_version", "proxy"), ("service", "response_type"), ("cookies", "email_seen")),

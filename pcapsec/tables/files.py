@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from typing import Any, BinaryIO, Callable, Iterable, Iterator
@@ -46,7 +47,9 @@ class FileSink:
     def session(self, session: Session) -> None:
         self._rows.session(session)
         facts = session.facts
-        self._unweighed += 1 + len(session.findings) + len(facts.messages)
+        self._unweighed += 1 + len(session.findings)
+        for message in facts.messages:
+            self._unweighed += 1 + len(message.hops)
         if facts.http is not None:
             self._unweighed += len(facts.http.requests)
         if facts.rpc is not None:
@@ -96,6 +99,10 @@ class FilePart:
         return FilePart([run for part in parts for run in part.runs], join_firsts(part.firsts for part in parts))
 
 
+_SHA256 = re.compile(rb"\b[0-9a-f]{64}\b")
+MAX_SEEN = 1 << 20  # certificates of which a second row is noticed, 80 bytes each
+
+
 def line_encoder(table: str, format: str, reveal: bool) -> Callable[[tuple], str]:
     """A function from a row's values to a line of JSON; times are ISO text for people (jsonl), numbers for the Parquet writer."""
     columns = schema.columns(table, reveal)
@@ -128,7 +135,24 @@ def merge_runs(parts: Iterable[FilePart], destination: "Destination", captures: 
     whole = FilePart.joined(parts)
     last = FileSink(directory, destination.format, reveal=destination.reveal, fingerprints=fingerprints)
     runs = whole.runs + last.finish(captures, rules, counts, whole.firsts).runs
-    return [destination.write(table, merged(runs, table)) for table in schema.TABLES]
+    return [destination.write(table, first_of_each(merged(runs, table)) if table == "certificates" else merged(runs, table)) for table in schema.TABLES]
+
+
+def first_of_each(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Of the rows about one certificate the first: each worker wrote one when it met it. Its SHA-256 is the first 64 hexadecimal digits of a row."""
+    seen: set[bytes] = set()
+    for piece in pieces:
+        kept = []
+        for line in piece.splitlines(keepends=True):
+            found = _SHA256.search(line)
+            if found is not None:
+                digest = bytes.fromhex(found[0].decode("ascii"))[:16]
+                if digest in seen:
+                    continue
+                if len(seen) < MAX_SEEN:
+                    seen.add(digest)
+            kept.append(line)
+        yield b"".join(kept)
 
 
 # --- writing one file

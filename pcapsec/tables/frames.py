@@ -49,8 +49,11 @@ class FramePart:
         self.entries, self.firsts = rows.entries, rows.firsts
 
 
+_SHA256 = [column.name for column in schema.columns("certificates", False)].index("certificate_sha256")
+
+
 class Result:
-    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, tls, rpc, http, assessments, rule_summary,
+    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, tls, certificates, rpc, http, assessments, rule_summary,
     captures, anomalies.
 
     Args:
@@ -67,6 +70,7 @@ class Result:
     messages: pd.DataFrame
     hops: pd.DataFrame
     tls: pd.DataFrame
+    certificates: pd.DataFrame
     rpc: pd.DataFrame
     http: pd.DataFrame
     assessments: pd.DataFrame
@@ -92,6 +96,8 @@ class Result:
         for table in schema.TABLES:
             entries = [entry for part in parts for entry in part.entries[table]]
             entries.sort(key=lambda entry: entry[:2])
+            if table == "certificates":
+                entries = list({entry[2][_SHA256]: entry for entry in reversed(entries)}.values())[::-1]
             tables[table] = frame(table, [entry[2] for entry in entries], reveal)
         return cls(tables)
 

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import replace
 from typing import Any, Callable, Iterable
 
-from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, RegularSession, RpcFacts, Session, TlsHandshake
+from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, TlsHandshake
 from ..secret import Fingerprints
 from . import schema
 from .access import NO_CERTIFICATE, NO_DETAILS, NO_LOGIN, NO_OFFER, login_of
@@ -25,6 +25,7 @@ from .text import MAX_MEMO_ENTRIES
 UNKNOWN_TIME = (1 << 63) - 1  # sorts rows without a time behind all others
 MAX_LIKES = 4096  # sessions that others are like, 3 KB each
 MAX_CERTIFICATES = 4096  # whose columns are remembered, a KiB each
+MAX_CERTIFIED = 1 << 17  # that are known to have their row, 150 bytes each; beyond it one may get a second, which the merge takes out again
 _NO_TLS = TlsHandshake()
 _SIDES = {None: None, CLIENT: "client", SERVER: "server"}
 _UPGRADABLE = frozenset(("smtp", "lmtp", "imap", "pop3", "nntp", "managesieve"))
@@ -197,6 +198,7 @@ class Rows:
         self._tie = 0
         self._rules: dict[str, tuple] = {}
         self._certificates: dict[str | None, Any] = {}  # sha256 -> block
+        self._certified: set[str] = set()  # sha256 of those that have their row
         self._likes: dict[int, tuple] = {}  # id of a session that others are like -> that session, what their rows share
         self._answers: dict[tuple, Any] = {}  # (rule_id, verdict, reason) -> block
         self._told: dict[tuple, tuple[Any, list]] = {}  # rules that failed, id of a shared tuple of verdicts -> that tuple (so that its id stays taken), blocks
@@ -266,6 +268,8 @@ class Rows:
             chain, others = t.certificates, t.client_certificates
             K = self._certificate(chain[0] if chain else NO_CERTIFICATE)
             self.entries["tls"].append((ns, tie, write["tls"](t, t.offer or NO_OFFER, others[0] if others else NO_CERTIFICATE, K, P, E)))
+            if chain or others:
+                self._chains(t, ns, tie, P, E)
         f = s.facts
         if f.http is not None:
             self._requests(s, f.http, E, places, False)
@@ -290,7 +294,8 @@ class Rows:
         """The same rows of a conversation that is like another: what both share is written once."""
         block, write, entries, tie, like = self._block, self._write, self.entries, self._tie, s.like
         known = self._likes.get(id(like))
-        if known is None:
+        is_new = known is None
+        if is_new:
             known = self._like(like)
         _like, name, N, A, T, ends = known
         found = s.worst_severity, len(findings)
@@ -306,6 +311,8 @@ class Rows:
             self._findings(findings, s, E, N, D, {(CLIENT, s.tls.client_hello_at): (s.hello_ns, P, s.capture, s.hello_frame)})
         self._assessments(s, C)
         entries["tls"].append((s.hello_ns, tie, write["regular_tls"](T, P, E)))
+        if is_new and s.tls.certificates:
+            self._chains(s.tls, s.hello_ns, tie, P, E)
 
     def _like(self, like: Session) -> tuple:
         """What the rows of a conversation share with those that are like it; the conversation itself keeps its id from being taken by another."""
@@ -319,6 +326,16 @@ class Rows:
             self._likes.clear()
         known = self._likes[id(like)] = like, name, N, A, T, {}
         return known
+
+    def _chains(self, t: TlsHandshake, ns: int, tie: int, P: Any, E: Any) -> None:
+        """A row for each certificate that was not seen before."""
+        for sender, chain in (("server", t.certificates), ("client", t.client_certificates)):
+            for position, c in enumerate(chain):
+                if c.sha256 not in self._certified:
+                    if len(self._certified) >= MAX_CERTIFIED:
+                        self._certified.clear()
+                    self._certified.add(c.sha256)
+                    self.entries["certificates"].append((ns, tie, self._write["certificates"](sender, position, self._certificate(c), P, E)))
 
     def _certificate(self, c: Any) -> Any:
         """The columns of a certificate; the same one is a block once."""
@@ -385,9 +402,16 @@ class Rows:
         for message in f.messages:
             if message.has_content:  # a transaction whose content never came is no message
                 n += 1
-                ns, P, _, _ = self._place(s, message.side, message.at, places)
+                ns, P, capture, frame = self._place(s, message.side, message.at, places)
                 append((ns, tie, write(message, decrypted, P, E)))
+                if message.hops:
+                    self._hops(s, message, capture, frame, decrypted)
         return n
+
+    def _hops(self, s: Session, message: Message, capture: str, frame: int, decrypted: bool) -> None:
+        write, tie, append = self._write["hops"], self._tie, self.entries["hops"].append
+        for hop in reversed(message.hops):  # the first one first
+            append((UNKNOWN_TIME if hop.time_ns is None else hop.time_ns, tie, write(message, hop, capture, frame, s.session_id, decrypted)))
 
     def _requests(self, s: Session, http: HttpFacts, E: Any, places: dict, decrypted: bool) -> None:
         write, tie, append = self._write["http"], self._tie, self.entries["http"].append

@@ -104,6 +104,16 @@ _SESSION_PLACE = (
     _count("frame", "its first frame, 1-based", missing="no conversation"),
 )
 
+_CERTIFICATE = (
+    _own("certificate_sha256", "of the certificate", "not seen"), _various("subject", "of that certificate"),
+    _various("sans", "names in that certificate", "not seen", "list"), _text("issuer", "who signed it"),
+    _time("not_before", "valid from", "not seen"), _time("not_after", "valid to; after 2262-04-11 that day", "not seen"), _own("key_type", "RSA, EC …", "not seen"),
+    _count("key_bits", "its size", unit="bits", missing="not seen"), _own("signature_algorithm", "of the certificate", "not seen"),
+    _own("curve", "of an EC key", "not seen"), _own("spki_sha256", "of its public key", "not seen"), _own("serial", "hex", "not seen"),
+    _flag("self_signed", "signed with its own key", "not seen"), _flag("ca", "basicConstraints: it may sign others", "no such extension, or not seen"),
+    _own("certificate_malformed", "the part where reading it stopped", "it could be read, or was not seen"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "findings": (
         _own("finding_id", "hash of rule, variant, session and place: equal input gives an equal id"),
@@ -208,11 +218,17 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _DECRYPTED,
     ),
     "hops": (
-        _own("session_id", "as in sessions"), *_SESSION_PLACE,
-        _text("message_id", "Message-ID header"), _count("hop", "1 is the first"),
-        _text("from_host", "who handed it over"), _text("by_host", "who took it"), _text("with_protocol", "ESMTPS …"),
-        _text("tls_version", "as the header says"), _text("tls_cipher", "as the header says"),
-        _flag("protected", "the hop names TLS", "the header does not say"), _time("time", "as the header says", "no date"),
+        _own("session_id", "the conversation that carried the message"),
+        _text("capture", "the input that holds the message's first byte", NEVER), _count("frame", "its frame, 1-based"),
+        _text("message_id", "Message-ID header"), _count("hop", "1 is the first step, the lowest Received field; the 50 newest are told"),
+        _text("from_host", "who handed it over, as the header says", "the header does not say"),
+        _text("by_host", "who took it and wrote the header", "the header does not say"),
+        _text("with_protocol", "keyword of RFC 3848 in upper case, else the header's words", "the header does not say"),
+        _own("tls_version", "as the header says", "the header does not say"), _text("tls_cipher", "as the header says", "the header does not say"),
+        _flag("protected", "the hop names TLS; false: it names a network protocol without", "the header does not say, or it is no hop over a network"),
+        _time("time", "as the header says", "no date with a zone"),
+        _text("from_ip", "address of who handed it over, as the header says", "the header does not say"),
+        _flag("local", "a step inside one host or one mail system"), _DECRYPTED,
     ),
     "tls": (
         *PLACE, *ENDS,
@@ -232,18 +248,15 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _flag("resumed", "an earlier session was resumed", "not seen"), _word("resumption", "how: id, ticket, psk", "not resumed, or not seen"),
         _flag("established", "both sides went on to encrypted data", "not seen"), _own("alert", "alert in clear: sender, number and name", "none"),
         _list("alerts", "all alerts in clear"),
-        _own("certificate_sha256", "of the server's certificate", "not seen"), _various("subject", "of that certificate"),
-        _various("sans", "names in that certificate", "not seen", "list"), _text("issuer", "who signed it"),
-        _time("not_before", "valid from", "not seen"), _time("not_after", "valid to; after 2262-04-11 that day", "not seen"), _own("key_type", "RSA, EC …", "not seen"),
-        _count("key_bits", "its size", unit="bits", missing="not seen"), _own("signature_algorithm", "of the certificate", "not seen"),
-        _own("curve", "of an EC key", "not seen"), _own("spki_sha256", "of its public key", "not seen"), _own("serial", "hex", "not seen"),
-        _flag("self_signed", "signed with its own key", "not seen"), _flag("ca", "basicConstraints: it may sign others", "no such extension, or not seen"),
-        _own("certificate_malformed", "the part where reading it stopped", "it could be read, or was not seen"),
+        *_CERTIFICATE,
         _count("chain_length", "certificates sent", missing="not seen"), _flag("name_matches", "the certificate holds the name asked for", "not seen"),
         _word("name_matched_by", "san, cn", "it does not, or not seen"),
         _flag("trusted", "the chain leads to a given root", "no roots given, or not seen"), _text("trust_error", "why it does not", "it does, or not known"),
         _flag("client_certificate", "the client sent one", "not seen"), _various("client_subject", "of that certificate", "none"),
         _own("client_certificate_sha256", "of that certificate", "none"),
+    ),
+    "certificates": (
+        *PLACE, *ENDS, _word("sent_by", "who sent it: server, client"), _count("position", "in the chain; 0 is the sender's own", "UInt16"), *_CERTIFICATE,
     ),
     "rpc": (
         *PLACE, *ENDS,

@@ -100,7 +100,7 @@ class Authority:
         (work / "index").write_text("")
         extensions = [f"basicConstraints=critical,CA:{str(kind.ca).upper()}", "subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"]
         extensions += [f"subjectAltName={kind.names}"] if kind.names else []
-        extensions += ["keyUsage=critical,keyCertSign,cRLSign"] if kind.ca else [f"extendedKeyUsage={kind.purposes}"]
+        extensions += ["keyUsage=critical,digitalSignature,keyCertSign,cRLSign"] if kind.ca else [f"extendedKeyUsage={kind.purposes}"]
         (work / "conf").write_text(f"[ca]\ndefault_ca=c\n[c]\ndatabase={work}/index\nnew_certs_dir={work}\nrand_serial=yes\npolicy=p\nx509_extensions=e\nunique_subject=no\n"
                                    "[p]\ncommonName=supplied\n[e]\n" + "\n".join(extensions) + "\n[req]\ndistinguished_name=n\n[n]\n")
         request, conf = str(work / "request"), str(work / "conf")

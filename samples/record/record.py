@@ -19,12 +19,13 @@ import scenarios
 import scenarios_domain
 import scenarios_keys
 import scenarios_rpc
+import scenarios_tls
 import scenarios_web
 from net import Lab, RecordingError
 
-COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_keys.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_keys.SERVERS
+COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets"]
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -66,7 +67,7 @@ def describe(folder: pathlib.Path) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for sample in SAMPLES:
-            lists = [sample.sessions, sample.logins, sample.messages, sorted(sample.findings.split()), sample.rpc, sample.http, sample.secrets]
+            lists = [sample.sessions, sample.logins, sample.messages, sorted(sample.findings.split()), sample.rpc, sample.http, sample.tls, sample.secrets]
             table.writerow([sample.file, sample.about, sample.software, *(json.dumps(value, ensure_ascii=False) for value in lists)])
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ What is expected is written down from what the programs did and were answered, n
 `sessions`: protocol, service, tls_mode, starttls_state, completeness. `logins`: mechanism, principal, exposure, result (spaces separate, `-` is unknown).
 `messages`: protocol, direction, sender, recipients (comma), message id, protection. `findings`: rule ids, each as often as it is found is not counted here. `rpc`, one for each presentation context: transport, interface, mechanism and level in force, requests, NTLM version and
 sealing key bits, encryption type of Kerberos ticket and authenticator, obfuscation, client version. `http`: method, service, login scheme, its result, principal, status, request type.
+`tls`, one for each handshake: version and suite, then `name=value` in the order of HANDSHAKE; what was not seen is left out, as are compression null, and retry and early_data where there were none.
 """
 from __future__ import annotations
 
@@ -61,6 +62,7 @@ class Sample:
     findings: str = ""
     rpc: list[str] = field(default_factory=list)
     http: list[str] = field(default_factory=list)
+    tls: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     servers: tuple[str, ...] = ()  # which of SERVERS must run
     side: str = "server"
@@ -83,6 +85,31 @@ class Sample:
     def play(self, lab: Lab) -> None:
         for step in self.steps:
             lab.client(*step.argv, side=step.side, fails=step.fails)
+
+
+HANDSHAKE = ("group", "dh_bits", "signature", "compression", "ems", "etm", "secure_renegotiation", "sentinel", "retry", "early_data", "sni", "alpn", "resumed", "established", "alerts",
+             "subject", "key", "bits", "signed", "chain", "name_matches", "client_certificate", "client_subject")
+
+
+def handshake(version: str, suite: str, **facts: object) -> str:
+    """An entry of `tls`; facts that are None are left out."""
+    if unknown := set(facts) - set(HANDSHAKE):
+        raise ValueError(f"no facts of a handshake: {unknown}")
+    return " ".join([version, suite, *(f"{name}={facts[name]}" for name in HANDSHAKE if facts.get(name) is not None)])
+
+
+SIGNED = {"subject": f"CN=mail.{DOMAIN}", "key": "EC", "bits": 256, "signed": "ecdsa-with-SHA256", "chain": 1}  # `servers.certificate`
+AEAD = {"ems": "yes", "etm": "no", "secure_renegotiation": "yes", "established": "yes"}  # what two OpenSSL of our days agree on in TLS 1.2
+
+
+def tls12(suite: str = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", **facts: object) -> str:
+    """TLS 1.2 between two OpenSSL of our days, the server's certificate an ECDSA one; a server that could speak 1.3 says so by the sentinel."""
+    return handshake("TLSv1.2", suite, **{"group": "x25519", "signature": "ecdsa_secp256r1_sha256", "sentinel": "TLSv1.2", **AEAD, **SIGNED, **facts})
+
+
+def tls13(suite: str = "TLS_AES_256_GCM_SHA384", **facts: object) -> str:
+    """TLS 1.3 between them: the certificate is hidden."""
+    return handshake("TLSv1.3", suite, **{"group": "x25519", "established": "yes", **facts})
 
 
 # --- servers that only some samples need ----------------------------------------------------------------------------------------------------
@@ -280,7 +307,7 @@ SAMPLES = [
            sessions=["smtp smtp none offered full"], messages=[f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"], findings="PS204 PS206 PS213",
            servers=("mail", "branch-clear")),
     Sample("smtp-relay-starttls.pcap", "The same relay with opportunistic TLS", f"{POSTFIX}, {SWAKS}", steps=[swaks("--server", "127.0.0.1:2527", "--to", BOB), Step(["sleep", "1"])],
-           sessions=["smtp smtp starttls tls_established full"], findings="PS217", servers=("mail", "branch-tls")),
+           sessions=["smtp smtp starttls tls_established full"], findings="PS217 PS430 PS440 PS454", servers=("mail", "branch-tls"), tls=[tls13()]),
     Sample("smtp-kinds.pcap", "Three messages in one session on port 25: OpenPGP, S/MIME, unprotected", f"{POSTFIX}, {PYTHON} smtplib", steps=[py("smtp_kinds", SERVER, 25)],
            sessions=["smtp smtp none offered full"],
            messages=[f"smtp relayed {ALICE} {BOB} <pgp@{DOMAIN}> pgp-mime-encrypted", f"smtp relayed {ALICE} {BOB} <smime@{DOMAIN}> smime-encrypted",
@@ -326,19 +353,19 @@ SAMPLES = [
            messages=[f"smtp submitted {ALICE} {BOB} <lunch@{DOMAIN}> none"], findings="PS106 PS107 PS120 PS201 PS202 PS206 PS212", secrets=[A, "wrong-word"], servers=("exim",)),
     Sample("submission-starttls.pcap", "STARTTLS before AUTH, as it should be", f"{POSTFIX}, {SWAKS}",
            steps=[swaks("--server", SERVER, "--port", "587", "--to", BOB, "--tls", "--auth", "PLAIN", "--auth-user", ALICE, "--auth-password", A)],
-           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217", secrets=[A], servers=("mail",)),
+           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217 PS430 PS442 PS454", secrets=[A], servers=("mail",), tls=[tls13()]),
     Sample("submission-tls12.pcap", "STARTTLS with TLS 1.2: the certificate is readable", f"{POSTFIX}, OpenSSL 3.0.19 s_client",
-           steps=[s_client("-starttls", "smtp", "-tls1_2", "-connect", f"{SERVER}:587")], sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217", servers=("mail",)),
+           steps=[s_client("-starttls", "smtp", "-tls1_2", "-connect", f"{SERVER}:587")], sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS454", servers=("mail",), tls=[tls12()]),
     Sample("submission-tls-rejected.pcap", "The client does not trust the certificate and gives up with an alert", f"{POSTFIX}, OpenSSL 3.0.19 s_client",
-           steps=[s_client("-starttls", "smtp", "-tls1_2", "-verify_return_error", "-connect", f"{SERVER}:587")], sessions=["smtp submission starttls tls_failed full"], findings="PS121 PS217",
-           servers=("mail",)),
+           steps=[s_client("-starttls", "smtp", "-tls1_2", "-verify_return_error", "-connect", f"{SERVER}:587")], sessions=["smtp submission starttls tls_failed full"], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS452 PS454",
+           servers=("mail",), tls=[tls12(established="no", alerts="client:fatal:48_unknown_ca")]),
     Sample("submission-injected.pcap", "A command pipelined behind STARTTLS", f"{POSTFIX}, {PYTHON} socket", steps=[py("smtp_injected", SERVER, 587)],
-           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217", servers=("mail",)),
+           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217 PS430 PS454", servers=("mail",), tls=[tls13(sni=f"mail.{DOMAIN}")]),
     Sample("submission-tls-required.pcap", "MAIL before STARTTLS is answered 530", f"{POSTFIX}, {PYTHON} socket", steps=[py("smtp_refused", SERVER, 588)],
            sessions=["smtp smtp none offered full"], findings="PS204", servers=("mail",)),
     Sample("submissions-implicit.pcap", "TLS from the first byte on port 465", f"{POSTFIX}, {CURL}",
            steps=[curl("--user", f"{ALICE}:{A}", "--mail-from", ALICE, "--mail-rcpt", BOB, "--upload-file", "letter.txt", f"smtps://{SERVER}:465")],
-           sessions=["tls submissions implicit - full"], secrets=[A], servers=("mail",)),
+           sessions=["tls submissions implicit - full"], secrets=[A], servers=("mail",), findings="PS430 PS442 PS454", tls=[tls13()]),
     Sample("lmtp-deliver.pcap", "LMTP with two recipients", f"{DOVECOT}, {SWAKS}",
            steps=[swaks("--server", SERVER, "--port", "24", "--protocol", "LMTP", "--to", f"{BOB},{CAROL}")], sessions=["lmtp lmtp none offered full"],
            messages=[f"lmtp delivered {ALICE} {BOB},{CAROL} <swaks@{DOMAIN}> none"], findings="PS204 PS206", servers=("mail",)),
@@ -363,11 +390,11 @@ SAMPLES = [
     Sample("imap-logindisabled.pcap", "LOGIN although the server forbids it before TLS", f"{DOVECOT}, {PYTHON} socket", steps=[py("imap_refused", STRICT, 143, "alice")],
            sessions=[IMAP_SESSION], logins=[f"LOGIN-COMMAND {ALICE} password failed"], findings="PS110 PS115 PS204 PS210", secrets=[A], servers=("mail",)),
     Sample("imap-starttls.pcap", "STARTTLS before LOGIN", f"{DOVECOT}, {PYTHON} imaplib", steps=[py("imap_read", SERVER, 143, "alice", "starttls")],
-           sessions=["imap imap starttls tls_established full"], findings="PS121 PS211", secrets=[A], servers=("mail",)),
+           sessions=["imap imap starttls tls_established full"], findings="PS121 PS211 PS430 PS442 PS454", secrets=[A], servers=("mail",), tls=[tls13()]),
     Sample("imap-no-starttls.pcap", "A server without TLS", f"{DOVECOT}, {PYTHON} imaplib", steps=[py("imap_read", BARE, 143, "alice")],
            sessions=["imap imap none not_offered full"], logins=[IMAP_LOGIN], messages=[LUNCH], findings="PS110 PS121 PS201 PS206 PS212", secrets=[A], servers=("mail",)),
     Sample("imaps-implicit.pcap", "TLS from the first byte on port 993", f"{DOVECOT}, {PYTHON} imaplib", steps=[py("imap_read", SERVER, 993, "alice", "tls")],
-           sessions=["tls imaps implicit - full"], secrets=[A], servers=("mail",)),
+           sessions=["tls imaps implicit - full"], secrets=[A], servers=("mail",), findings="PS430 PS442 PS454", tls=[tls13()]),
     Sample("imap-ipv6.pcap", "LOGIN over IPv6", f"{DOVECOT}, {PYTHON} imaplib", **PLAIN_IMAP | {"steps": [py("imap_read", SERVER6, 143, "alice")]}),
 
     Sample("pop3-user-pass.pcap", "USER and PASS with a password that holds spaces, a message fetched", f"{DOVECOT}, {PYTHON} poplib", steps=[py("pop3_read", SERVER, 110, "bob")],
@@ -380,12 +407,12 @@ SAMPLES = [
            sessions=["pop3 pop3 none no_capability_seen full"], logins=[f"USER-PASS {BOB} password failed", f"PLAIN {BOB} password success"], findings="PS112 PS212",
            secrets=[B, "last years password"], servers=("mail",)),
     Sample("pop3-stls.pcap", "STLS before USER", f"{DOVECOT}, {PYTHON} poplib", steps=[py("pop3_read", SERVER, 110, "alice", "stls")],
-           sessions=["pop3 pop3 starttls tls_established full"], findings="PS121", secrets=[A], servers=("mail",)),
+           sessions=["pop3 pop3 starttls tls_established full"], findings="PS121 PS430 PS442 PS454", secrets=[A], servers=("mail",), tls=[tls13()]),
     Sample("pop3-no-stls.pcap", "A server without TLS", f"{DOVECOT}, {PYTHON} poplib", steps=[py("pop3_read", BARE, 110, "alice")],
            sessions=["pop3 pop3 none not_offered full"], logins=[f"USER-PASS {ALICE} password success"], messages=[f"pop3 fetched - - <lunch@{DOMAIN}> none"],
            findings="PS112 PS121 PS201 PS206 PS212", secrets=[A], servers=("mail",)),
     Sample("pop3s-implicit.pcap", "TLS from the first byte on port 995", f"{DOVECOT}, {PYTHON} poplib", steps=[py("pop3_read", SERVER, 995, "alice", "tls")],
-           sessions=["tls pop3s implicit - full"], secrets=[A], servers=("mail",)),
+           sessions=["tls pop3s implicit - full"], secrets=[A], servers=("mail",), findings="PS430 PS442 PS454", tls=[tls13()]),
 
     Sample("nntp-authinfo.pcap", "AUTHINFO USER and PASS, an article posted", f"{INN}, {PYTHON} socket", steps=[py("nntp_read", SERVER, 119)],
            sessions=["nntp nntp none offered full"], logins=["AUTHINFO erin password success"], messages=[f"nntp submitted - - <posted-clear@{DOMAIN}> none"],
@@ -393,14 +420,14 @@ SAMPLES = [
     Sample("nntp-wrong.pcap", "AUTHINFO with a wrong password", f"{INN}, {PYTHON} socket", steps=[py("nntp_read", SERVER, 119, "wrong")],
            sessions=["nntp nntp none offered full"], logins=["AUTHINFO erin password failed"], findings="PS113 PS115 PS121 PS126 PS204", secrets=["letmein"], servers=("news",)),
     Sample("nntp-starttls.pcap", "STARTTLS before AUTHINFO", f"{INN}, {PYTHON} socket", steps=[py("nntp_read", SERVER, 119, "starttls")],
-           sessions=["nntp nntp starttls tls_established full"], findings="PS121", secrets=[E], servers=("news",)),
+           sessions=["nntp nntp starttls tls_established full"], findings="PS121 PS430 PS454", secrets=[E], servers=("news",), tls=[tls13(sni=f"mail.{DOMAIN}")]),
 
     Sample("managesieve-plain.pcap", 'AUTHENTICATE "PLAIN" with a quoted string', f"{DOVECOT}, {PYTHON} socket", steps=[py("sieve_put", SERVER, 4190, "alice")],
            sessions=["managesieve managesieve none offered full"], logins=[f"PLAIN {ALICE} password success"], findings="PS114 PS115 PS121 PS204 PS212", secrets=[A], servers=("mail",)),
     Sample("managesieve-literal.pcap", 'AUTHENTICATE "PLAIN" with a literal', f"{DOVECOT}, {PYTHON} socket", steps=[py("sieve_put", SERVER, 4190, "bob", "literal")],
            sessions=["managesieve managesieve none offered full"], logins=[f"PLAIN {BOB} password success"], findings="PS114 PS115 PS121 PS204 PS212", secrets=[B], servers=("mail",)),
     Sample("managesieve-starttls.pcap", "STARTTLS before AUTHENTICATE", f"{DOVECOT}, {PYTHON} socket", steps=[py("sieve_put", SERVER, 4190, "alice", "starttls")],
-           sessions=["managesieve managesieve starttls tls_established full"], findings="PS121", secrets=[A], servers=("mail",)),
+           sessions=["managesieve managesieve starttls tls_established full"], findings="PS121 PS430 PS454", secrets=[A], servers=("mail",), tls=[tls13(sni=f"mail.{DOMAIN}")]),
 
     Sample("path-vlan.pcap", "imap-login behind one VLAN tag", f"{DOVECOT}, {PYTHON} imaplib", side="probe", device="mirror", filter="", switch=("--mirror", "vlan"), **PLAIN_IMAP),
     Sample("path-qinq.pcap", "imap-login behind two VLAN tags", f"{DOVECOT}, {PYTHON} imaplib", side="probe", device="mirror", filter="", switch=("--mirror", "qinq"), **PLAIN_IMAP),
@@ -462,4 +489,4 @@ SAMPLES = [
                   py("irc", SERVER, 6667), curl(f"http://{SERVER}:8080/?user=alice", fails=True)],
            secrets=[A, B.split()[0]], servers=("bystanders",)),
 ]
-QUICK = ("imap-login.pcap", "pop3-stls.pcap", "managesieve-plain.pcap", "lmtp-deliver.pcap", "path-vlan.pcap")  # need Dovecot alone; tests record these
+QUICK = ("imap-login.pcap", "pop3-stls.pcap", "managesieve-plain.pcap", "lmtp-deliver.pcap", "path-vlan.pcap", "tls-versions.pcap")  # need Dovecot alone or nothing; tests record these

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import domain
 from net import CONTROLLER, DEBIAN_PYTHON, HERE, SERVER, STRICT
-from scenarios import Sample, Step
+from scenarios import Sample, Step, tls13
 from scenarios_rpc import IMPACKET, context
 from servers import ACCOUNTS, DOMAIN
 
@@ -117,10 +117,10 @@ SAMPLES = [
            sessions=[LDAP], logins=[f"SIMPLE-BIND {PERSON} password failed"], findings="PS116"),
     Sample("ldap-starttls.pcap", "StartTLS before a simple bind", f"{SLAPD}, {LDAP_TOOLS}", [ldapsearch(f"ldap://{SERVER}", "-ZZ", "-x", "-D", PERSON, "-w", A)],
            secrets=[A], servers=("domain", "openldap"),
-           sessions=["ldap ldap starttls tls_established full"]),
+           sessions=["ldap ldap starttls tls_established full"], findings="PS430 PS454", tls=[tls13(group="secp256r1")]),
     Sample("ldaps.pcap", "TLS from the first byte on port 636", f"{SLAPD}, {LDAP_TOOLS}", [ldapsearch(f"ldaps://{SERVER}", "-x", "-D", PERSON, "-w", A)],
            secrets=[A], servers=("domain", "openldap"),
-           sessions=["tls ldaps implicit - full"]),
+           sessions=["tls ldaps implicit - full"], findings="PS430 PS454", tls=[tls13(group="secp256r1")]),
     Sample("ldap-active-directory.pcap", "Simple bind with a user principal name, SASL GSSAPI with AES and RC4, SASL GSS-SPNEGO with NTLM", f"{SAMBA}, {LDAP_TOOLS}",
            [ldapsearch(f"ldap://{DC}", "-x", "-D", f"alice@{DOMAIN}", "-w", A), kinit("aes"), ldapsearch(f"ldap://{DC}", "-Q", "-Y", "GSSAPI", etypes="aes"),
            kinit("rc4"),

@@ -1,7 +1,8 @@
 """Samples of TLS whose keys the client wrote down: beside `keys-NAME.pcap` lies `keys-NAME.keys`, the file that SSLKEYLOGFILE named.
 
-Each does what another sample does in clear (`TWINS`): read with the keys it must say the same, but for what protects it. What stands in `sessions` and the like is what can be
-seen without the keys, and with them in the capture that holds them itself. The keys open these recordings and nothing else.
+Each does what another sample does in clear (tests/pipeline/test_decryption.py says which): read with the keys it must say the same, but for what protects
+it. What stands in `sessions` and the like is what can be seen without the keys, and with them in the capture that holds them itself. The keys open these
+recordings and nothing else.
 """
 from __future__ import annotations
 
@@ -10,18 +11,13 @@ import pathlib
 import exchange_stubs as stubs
 import servers
 from net import BARE, DEBIAN_PYTHON, HERE, SERVER, Lab, need, run
-from scenarios import ALICE, DOVECOT, PLAIN_IMAP, POSTFIX, PYTHON, Sample, Step, curl
+from scenarios import DOVECOT, PLAIN_IMAP, POSTFIX, PYTHON, Sample, Step, curl, tls12, tls13
 from scenarios import py as mail
 from scenarios_rpc import IMPACKET
-from scenarios_web import A, CURL, COOKIES, FORM, FRONT, HTTPS, OUTLOOK, SOAP, XML, basic, get, py
+from scenarios_web import A, COOKIES, CURL, FORM, FRONT, HOST, HTTPS, OUTLOOK, SOAP, XML, basic, get, py
 from servers import ACCOUNTS
 
 B = ACCOUNTS["bob"]
-TWINS = {  # capture with keys -> the same in clear
-    "keys-submission.pcap": "submission-login.pcap", "keys-submission-tls12.pcap": "submission-login.pcap", "keys-imaps.pcap": "imap-login.pcap",
-    "keys-pop3-stls.pcap": "pop3-user-pass.pcap", "keys-owa.pcap": "owa-login.pcap", "keys-ews-tls12.pcap": "ews-basic.pcap", "keys-ews-http2.pcap": "ews-basic.pcap",
-    "keys-owa-http2.pcap": "owa-login.pcap", "keys-activesync.pcap": "activesync-basic.pcap", "keys-mapi.pcap": "mapi-http.pcap", "keys-rpc.pcap": "rpc-over-http-basic.pcap",
-    "keys-embedded.pcapng": "imap-login.pcap"}
 
 
 def web_http2(lab: Lab) -> None:
@@ -94,22 +90,22 @@ def at(address: str, words: list[str]) -> list[str]:
 EWS_STEP = get("/EWS/Exchange.asmx", *basic(*OUTLOOK, *XML, "--data", SOAP), port=443)
 SAMPLES = [
     kept("submission", "Submission with STARTTLS, AUTH LOGIN and a message, and the keys", f"{POSTFIX}, {PYTHON} smtplib", mail("smtp_send", SERVER, 587, "bob", "LOGIN", "starttls"),
-         sessions=[STARTTLS], findings="PS121 PS217 PS430 PS442 PS454", secrets=[B]),
+         sessions=[STARTTLS], findings="PS121 PS217 PS430 PS442 PS454", secrets=[B], tls=[tls13()]),
     kept("submission-tls12", "The same with TLS 1.2", f"{POSTFIX}, {PYTHON} smtplib", mail("smtp_send", SERVER, 587, "bob", "LOGIN", "starttls"),
-         sessions=[STARTTLS], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS454", secrets=[B]),
+         sessions=[STARTTLS], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS454", secrets=[B], tls=[tls12()]),
     kept("imaps", "IMAP inside TLS, a message fetched, and the keys", f"{DOVECOT}, {PYTHON} imaplib", mail("imap_read", SERVER, 993, "alice", "tls"),
-         sessions=["tls imaps implicit - full"], findings="PS430 PS442 PS454"),
+         sessions=["tls imaps implicit - full"], findings="PS430 PS442 PS454", tls=[tls13()]),
     kept("pop3-stls", "STLS, USER and PASS, a message fetched, and the keys", f"{DOVECOT}, {PYTHON} poplib", mail("pop3_read", SERVER, 110, "bob", "stls"),
-         sessions=["pop3 pop3 starttls tls_established full"], findings="PS121 PS430 PS442 PS454", secrets=[B]),
-    web("owa", "Outlook Web App inside TLS: login page, form posted, inbox read, and the keys", f"{FRONT}, {CURL}", curl("--http1.1", *OWA_STEP), secrets=[A, stubs.COOKIE_VALUE]),
-    web("owa-http2", "The same over HTTP/2", f"{FRONT}, {CURL}", curl("--http2", *at(BARE, OWA_STEP)), more=("web-http2",), findings=WEB_13, secrets=[A, stubs.COOKIE_VALUE]),
-    web("ews-tls12", "Exchange Web Services with Basic inside TLS 1.2, and the keys", f"{FRONT}, {CURL}", curl("--http1.1", "--tls-max", "1.2", *EWS_STEP)),
-    web("ews-http2", "The same over HTTP/2 and TLS 1.3", f"{FRONT}, {CURL}", curl("--http2", *at(BARE, EWS_STEP)), more=("web-http2",), findings=WEB_13),
-    web("activesync", "ActiveSync inside TLS, and the keys", f"{FRONT} and http.client", py("activesync", 443, "alice")),
-    web("mapi", "MAPI over HTTP inside TLS, and the keys", f"{FRONT} and http.client", py("mapi", 443, "alice"), secrets=[A, stubs.MAPI_CONTEXT, stubs.SUBJECT]),
+         sessions=["pop3 pop3 starttls tls_established full"], findings="PS121 PS430 PS442 PS454", secrets=[B], tls=[tls13()]),
+    web("owa", "Outlook Web App inside TLS: login page, form posted, inbox read, and the keys", f"{FRONT}, {CURL}", curl("--http1.1", *OWA_STEP), secrets=[A, stubs.COOKIE_VALUE], tls=[tls12(sentinel=None, sni=HOST, alpn="http/1.1", name_matches="yes")]),
+    web("owa-http2", "The same over HTTP/2", f"{FRONT}, {CURL}", curl("--http2", *at(BARE, OWA_STEP)), more=("web-http2",), findings=WEB_13, secrets=[A, stubs.COOKIE_VALUE], tls=[tls13(sni=HOST, alpn="h2")]),
+    web("ews-tls12", "Exchange Web Services with Basic inside TLS 1.2, and the keys", f"{FRONT}, {CURL}", curl("--http1.1", "--tls-max", "1.2", *EWS_STEP), tls=[tls12(sentinel=None, sni=HOST, alpn="http/1.1", name_matches="yes")]),
+    web("ews-http2", "The same over HTTP/2 and TLS 1.3", f"{FRONT}, {CURL}", curl("--http2", *at(BARE, EWS_STEP)), more=("web-http2",), findings=WEB_13, tls=[tls13(sni=HOST, alpn="h2")]),
+    web("activesync", "ActiveSync inside TLS, and the keys", f"{FRONT} and http.client", py("activesync", 443, "alice"), tls=[tls12(sentinel=None)]),
+    web("mapi", "MAPI over HTTP inside TLS, and the keys", f"{FRONT} and http.client", py("mapi", 443, "alice"), secrets=[A, stubs.MAPI_CONTEXT, stubs.SUBJECT], tls=[tls12(sentinel=None)]),
     web("rpc", "RPC over HTTP version 2 inside TLS, and the keys", f"{FRONT}, {IMPACKET}",
         Step([DEBIAN_PYTHON, str(HERE / "keys_clients.py"), str(HERE / "rpc_clients.py"), "over_http", SERVER, "alice", "2", "Basic", "tls"]), more=("exchange",),
-        sessions=[HTTPS] * 2, secrets=[A, stubs.SUBJECT]),
+        sessions=[HTTPS] * 2, secrets=[A, stubs.SUBJECT], tls=[tls12(sentinel=None)] * 2),
     Sample("keys-embedded.pcapng", "IMAP inside TLS with the keys in the capture itself", f"{DOVECOT}, {PYTHON} imaplib, Wireshark 4.0 editcap",
-           record=embed_keys, **PLAIN_IMAP | {"steps": [mail("imap_read", SERVER, 993, "alice", "tls")], "sessions": ["imap imaps implicit - full"], "findings": "PS430 PS442 PS454"}),
+           record=embed_keys, **PLAIN_IMAP | {"steps": [mail("imap_read", SERVER, 993, "alice", "tls")], "sessions": ["imap imaps implicit - full"], "findings": "PS430 PS442 PS454"}, tls=[tls13()]),
 ]

@@ -8,7 +8,7 @@ import shutil
 import exchange_stubs as stubs
 import servers
 from net import BARE, DEBIAN_PYTHON, HERE, SERVER, STRICT, Lab, need, run
-from scenarios import Sample, Step, curl
+from scenarios import Sample, Step, curl, tls12
 from scenarios_rpc import IMPACKET, context, need_module, rpc
 from servers import ACCOUNTS, DOMAIN, token
 
@@ -179,7 +179,7 @@ SAMPLES = [
     site("owa-wrong", "Outlook Web App: form posted with a wrong password", f"{FRONT}, {CURL}", curl(*form("winter-2024")), secrets=["winter-2024"],
          sessions=[OWA], logins=["FORM EXAMPLE\\alice password failed"], findings="PS601", http=["POST owa FORM failed EXAMPLE\\alice 302 -"]),
     site("owa-https", "The same login inside TLS", f"{FRONT}, {CURL}", curl(*get("/owa/auth.owa", *FORM, "--data-urlencode", f"password={A}", port=443)),
-         sessions=[HTTPS], findings="PS606"),
+         sessions=[HTTPS], findings="PS423 PS428 PS454 PS606", tls=[tls12(sentinel=None, sni=HOST, alpn="http/1.1", name_matches="yes")]),
     site("webmail-form", "A webmail's login form", f"{FRONT}, {CURL}", curl(*get("/webmail/", "--data-urlencode", f"_user=alice@{DOMAIN}", "--data-urlencode",
          f"_pass={A}")),
          sessions=["http webmail none - full"], logins=[f"FORM alice@{DOMAIN} password success"], findings="PS122 PS125",
@@ -191,12 +191,12 @@ SAMPLES = [
          f"EXAMPLE\\alice:{A}", *OUTLOOK, *XML, "--data", SOAP, address=BARE)),
          sessions=[EWS], logins=[NTLM], findings="PS106 PS120 PS124 PS602 PS605", http=["POST ews NTLM - - 401 -", "POST ews NTLM success alice 200 -"]),
     site("ews-https", "The same with Basic inside TLS", f"{FRONT}, {CURL}", curl(*get("/EWS/Exchange.asmx", *basic(*OUTLOOK, *XML, "--data", SOAP), port=443)),
-         sessions=[HTTPS], findings="PS606"),
+         sessions=[HTTPS], findings="PS423 PS428 PS454 PS606", tls=[tls12(sentinel=None, sni=HOST, alpn="http/1.1", name_matches="yes")]),
     site("activesync-basic", "ActiveSync: OPTIONS and FolderSync with Basic", f"{FRONT} and http.client", py("activesync", 80, "alice"),
          sessions=["http activesync none - full"], logins=[BASIC_DOMAIN], findings="PS117 PS605",
          http=["OPTIONS activesync BASIC success EXAMPLE\\alice 200 -", "POST activesync BASIC success EXAMPLE\\alice 200 FolderSync"]),
     site("activesync-https", "The same inside TLS", f"{FRONT} and http.client", py("activesync", 443, "alice"),
-         sessions=[HTTPS], findings="PS606"),
+         sessions=[HTTPS], findings="PS423 PS428 PS454 PS606", tls=[tls12(sentinel=None)]),
     site("autodiscover-redirect", "Autodiscover's redirect probe: GET without login, answered with https", f"{FRONT}, {CURL}",
          curl(*get("/autodiscover/autodiscover.xml", *OUTLOOK, host=f"autodiscover.{DOMAIN}")), secrets=[],
          sessions=[AUTODISCOVER], findings="PS603", http=["GET autodiscover - - - 302 -"]),
@@ -208,7 +208,7 @@ SAMPLES = [
          http=[f"POST mapi-http BASIC success EXAMPLE\\alice 200 {kind}" for kind in ("Connect", "Execute", "Execute", "Disconnect", "Bind", "Unbind")],
          secrets=[A, stubs.MAPI_CONTEXT, stubs.SUBJECT]),
     site("mapi-https", "The same inside TLS", f"{FRONT} and http.client", py("mapi", 443, "alice"),
-         sessions=[HTTPS], findings="PS606", secrets=[A, stubs.MAPI_CONTEXT, stubs.SUBJECT]),
+         sessions=[HTTPS], findings="PS423 PS428 PS454 PS606", secrets=[A, stubs.MAPI_CONTEXT, stubs.SUBJECT], tls=[tls12(sentinel=None)]),
     site("rpc-over-http-basic", "RPC over HTTP version 2 with Basic; the mailbox session inside is bound at level connect", f"{FRONT}, {IMPACKET}",
          rpc("over_http", "alice", "2", "Basic"), more=("exchange",), filter="tcp port 80",
          sessions=[PROXY] * 2, logins=[BASIC_DOMAIN, BASIC_DOMAIN, NTLM],
@@ -223,7 +223,7 @@ SAMPLES = [
          "RPC_OUT_DATA rpc-proxy NTLM success alice 200 -"], secrets=[A, stubs.SUBJECT]),
     site("rpc-over-https", "RPC over HTTP version 2 inside TLS", f"{FRONT}, {IMPACKET}", rpc("over_http", "alice", "2", "Basic", "tls"), more=("exchange",),
          filter="tcp port 443",
-         sessions=[HTTPS] * 2, findings="PS606", secrets=[A, stubs.SUBJECT]),
+         sessions=[HTTPS] * 2, findings="PS423 PS428 PS454 PS606", secrets=[A, stubs.SUBJECT], tls=[tls12(sentinel=None)] * 2),
     site("rpc-over-http-v1", "RPC over HTTP version 1: RPC_CONNECT with Basic; the mailbox session inside is not authenticated", f"{PYTHON_WEB}, {IMPACKET}",
          Step([DEBIAN_PYTHON, str(HERE / "web_clients.py"), "rpc_connect", BARE, "80", "alice"]),
          more=("exchange",), filter="tcp port 80",

@@ -31,8 +31,8 @@ class Talk:
 
     server: list[str]
     clients: list[list[str]]
-    address: str = SERVER
-    port: int = 0  # 0: the sample chooses address and port
+    port: int = 0  # 0: the sample chooses
+    address: str = ""  # empty: the sample chooses
     program: str = ""  # old_openssl or new_tls: whose folder the programs need
     udp: bool = False
     input: str = "a1 NOOP\r\n"  # what s_client and gnutls-cli send
@@ -48,8 +48,7 @@ class TlsSample(Sample):
     def play(self, lab: Lab) -> None:
         super().play(lab)
         for talk, (address, port) in zip(self.talks, PLACES):
-            if not talk.port:
-                talk.address, talk.port = address, port
+            talk.address, talk.port = talk.address or address, talk.port or port
             play(lab, talk)
 
 
@@ -81,8 +80,12 @@ def path_of(lab: Lab, pki: Authority, name: str) -> str:
     stem, _, kind = name.partition(".")
     if kind in ("crt", "key", "chain"):
         return {"crt": pki.certificate, "key": pki.key, "chain": pki.chain}[kind](stem)
-    if kind == "dh":
-        return parameters(pki.folder, stem)
+    if kind in ("dh", "dhpem"):
+        return parameters(pki.folder, stem, kind)
+    if kind == "whole":  # all above it, its root too
+        path = pki.folder / f"{stem}.whole"
+        path.write_text(pathlib.Path(pki.chain(stem)).read_text() + pathlib.Path(pki.certificate("root")).read_text())
+        return str(path)
     if kind == "all":  # certificate and all above it in one file
         path = pki.folder / f"{stem}.all"
         path.write_text(pathlib.Path(pki.certificate(stem)).read_text() + pathlib.Path(pki.chain(stem)).read_text())
@@ -90,17 +93,18 @@ def path_of(lab: Lab, pki: Authority, name: str) -> str:
     return str(lab.work / name)
 
 
-def parameters(folder: pathlib.Path, name: str) -> str:
-    """DER of Diffie-Hellman parameters (PKCS #3): the well-known modp1024, else new ones of that many bits."""
-    path = folder / f"{name}.dh"
-    if not path.exists():
+def parameters(folder: pathlib.Path, name: str, form: str) -> str:
+    """Diffie-Hellman parameters (PKCS #3), `dh` in DER or `dhpem` in PEM: the well-known modp1024, else new ones of that many bits."""
+    der, pem = folder / f"{name}.dh", folder / f"{name}.dhpem"
+    if not der.exists():
         if name == "modp1024":
             prime = b"\0" + GROUP_2.to_bytes(128, "big")
             body = b"\x02\x81" + bytes([len(prime)]) + prime + b"\x02\x01\x02"
-            path.write_bytes(b"\x30\x81" + bytes([len(body)]) + body)
+            der.write_bytes(b"\x30\x81" + bytes([len(body)]) + body)
         else:
-            run("openssl", "dhparam", "-outform", "DER", "-out", str(path), name.removeprefix("dh"))
-    return str(path)
+            run("openssl", "dhparam", "-outform", "DER", "-out", str(der), name.removeprefix("dh"))
+        run("openssl", "dhparam", "-inform", "DER", "-in", str(der), "-out", str(pem))
+    return str(der if form == "dh" else pem)
 
 
 # --- what Debian does not have ------------------------------------------------------------------------------------------------------------
@@ -165,6 +169,18 @@ def old(method: str, *suites: str, cert: str = "rsa", dh: str | None = None, ser
     more = [f"dh=@{dh}.dh"] if dh else []
     return Talk([*program, "server", "$ADDRESS", "$PORT", server or method, "ALL:eNULL", f"certificate=@{cert}.crt", f"key=@{cert}.key", *more],
                 [[*program, "client", "$ADDRESS", "$PORT", method, suite, *words.split()] for suite in suites], program="old_openssl", environment=environment or {})
+
+
+def at_one_place(*talks: Talk) -> list[Talk]:
+    """Talks with the same address and port."""
+    for talk in talks:
+        talk.address, talk.port = PLACES[0]
+    return list(talks)
+
+
+def across(server: Talk, client: Talk) -> Talk:
+    """One talk's server and another's clients."""
+    return Talk(server.server, client.clients, program=server.program or client.program)
 
 
 def new(kind: str, name: str = HOST, cert: str = "good", port: int = 0) -> Talk:

@@ -246,6 +246,15 @@ def test_encrypted_alert_is_no_alert_in_clear():
     assert (found.alert, found.hidden_alert, found.established) == (None, CLIENT, None)
 
 
+def test_encrypted_extensions_in_a_record_of_their_own():
+    client, _server, *rest = tls13()
+    alone = record(22, server_hello(suite=0x1301, extensions=CHOSE_13)) + CCS + record(23, bytes(29))
+    found = same([client, (SERVER, alone), (CLIENT, CCS + DATA)])
+    assert (found.established, found.hidden_alert) == (True, None)
+    found = same([client, (SERVER, alone[:-34] + record(23, bytes(19))), (CLIENT, CCS + record(23, bytes(29)))])
+    assert (found.established, found.hidden_alert) == (None, SERVER)
+
+
 def test_alert_as_first_answer():
     found = same([tls12()[0], (SERVER, record(21, b"\2\x28"))])
     assert found == TlsHandshake(offered_versions=("TLSv1.2",), sni="mail.example", alpn="imap", client_hello_at=5, established=False, alert="server:40 handshake_failure", complete=True,

@@ -18,8 +18,9 @@ HELLO = "C> \\x16\\x03\\x01\\x00\\x05abcde\n"
 
 CASES = {
     "submission, offer ignored": ("smtp", 587, EHLO + f"S: 250-STARTTLS\nS: 250 AUTH PLAIN\nC: AUTH PLAIN {TOKEN}\nS: 235 ok\n" + MAIL + QUIT, "exposed",
-                                  {"PS101": "critical", "PS115": "critical", "PS121": "medium", "PS202": "high", "PS204": "high", "PS206": "high", "PS212": "high"}),
-    "relay without offer": ("smtp", 25, EHLO + "S: 250 SIZE 1\n" + MAIL + QUIT, "exposed", {"PS201": "medium", "PS206": "medium"}),
+                                  {"PS101": "critical", "PS115": "critical", "PS121": "medium", "PS202": "high", "PS204": "high", "PS206": "high", "PS212": "high",
+                                   "PS705": "medium"}),
+    "relay without offer": ("smtp", 25, EHLO + "S: 250 SIZE 1\n" + MAIL + QUIT, "exposed", {"PS201": "medium", "PS206": "medium", "PS705": "medium"}),
     "relay with STARTTLS": ("smtp", 25, EHLO + "S: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n" + HELLO, "protected", {"PS217": "info"}),
     "probe": ("smtp", 25, EHLO + "S: 250 STARTTLS\n" + QUIT, "weak", {"PS204": "info"}),
     "server insists": ("smtp", 587, EHLO + "S: 250 STARTTLS\nC: MAIL FROM:<a@x.example>\nS: 530 5.7.0 Must issue a STARTTLS command first\n" + QUIT, "weak",
@@ -27,9 +28,9 @@ CASES = {
     "refused for now": ("smtp", 25, EHLO + "S: 250 STARTTLS\nC: STARTTLS\nS: 454 4.7.0 TLS not available\n" + QUIT, "weak", {"PS215": "medium"}),
     "masked": ("smtp", 25, EHLO + "S: 250-XXXXXXXA\nS: 250 SIZE 1\n" + QUIT, "weak", {"PS301": "high"}),
     "masked 8BITMIME beside the offer": ("smtp", 25, EHLO + "S: 250-XXXXXXXX\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n" + HELLO, "protected", {"PS217": "info"}),
-    "HELO": ("smtp", 25, "S: 220 mx\nC: HELO pc\nS: 250 mx\n" + MAIL + QUIT, "exposed", {"PS203": "low", "PS206": "medium"}),
+    "HELO": ("smtp", 25, "S: 220 mx\nC: HELO pc\nS: 250 mx\n" + MAIL + QUIT, "exposed", {"PS203": "low", "PS206": "medium", "PS705": "medium"}),
     "base64 in a message": ("smtp", 25, EHLO + "S: 250 STARTTLS\n" + MAIL.replace("C: hi", f"C: AUTH PLAIN {TOKEN}\nC: STARTTLS") + QUIT, "exposed",
-                            {"PS204": "high", "PS206": "medium"}),
+                            {"PS204": "high", "PS206": "medium", "PS705": "medium"}),
     "AUTH cancelled": ("smtp", 587, EHLO + "S: 250 AUTH PLAIN\nC: AUTH PLAIN\nS: 334\nC: *\nS: 501 cancelled\n" + QUIT, "weak",
                        {"PS121": "medium", "PS201": "medium", "PS202": "high", "PS212": "high"}),
     "LOGIN forbidden": ("imap", 143, "S: * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi\nC: a LOGIN bob \"correct horse\"\nS: a NO [PRIVACYREQUIRED] no\n"

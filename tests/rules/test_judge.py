@@ -60,8 +60,9 @@ def clear_submission(listed, login, message, **fields):
 def test_a_credential_is_the_root(court, listed, login, message):
     judged = court.try_session(clear_submission(listed, login, message))
     root = next(finding for finding in judged.findings if finding.rule.id == "PS101")
+    missing = next(finding for finding in judged.findings if finding.rule.id == "PS202")
     assert {finding.rule.id: finding.because_of for finding in judged.findings} == {
-        "PS101": None, "PS202": None, **dict.fromkeys(("PS115", "PS121", "PS204", "PS206", "PS212"), root.finding_id)}
+        "PS101": None, "PS202": None, "PS705": missing.finding_id, **dict.fromkeys(("PS115", "PS121", "PS204", "PS206", "PS212"), root.finding_id)}
     assert (judged.worst_severity, judged.verdict) == ("critical", "exposed")
 
 
@@ -76,6 +77,19 @@ def test_the_missing_offer_is_the_root(court, listed, message):
     judged = court.try_session(listed("smtp", messages=[message()]))
     found = {finding.rule.id: finding for finding in judged.findings}
     assert found["PS206"].because_of == found["PS201"].finding_id and found["PS201"].because_of is None
+
+
+def test_the_message_in_clear_is_the_root_of_what_is_said_about_it(court, session, listed, login, message):
+    """Each message its own; with a credential all hang on that."""
+    judged = court.try_session(session("smtp", messages=[message(at=100), message(at=500)]))
+    by_place = {(finding.rule.id, finding.at): finding for finding in judged.findings}
+    assert {place: finding.because_of for place, finding in by_place.items()} == {
+        ("PS206", 100): None, ("PS206", 500): None, ("PS705", 100): by_place["PS206", 100].finding_id, ("PS705", 500): by_place["PS206", 500].finding_id}
+    judged = court.try_session(session("imap", logins=[login("LOGIN-COMMAND", protocol="imap")], messages=[message(direction="fetched", side=1)], greeting="* OK x"))
+    found = {finding.rule.id: finding for finding in judged.findings}
+    assert found["PS705"].because_of == found["PS206"].because_of == found["PS110"].finding_id
+    judged = court.try_session(session("smtp", client_ip="10.0.0.1", server_ip="10.0.0.2", messages=[message()]))
+    assert {finding.rule.id: (finding.severity, finding.because_of) for finding in judged.findings} == {"PS206": ("low", None), "PS213": ("low", None), "PS705": ("medium", None)}
 
 
 def test_a_root_is_never_the_weaker_one(court, listed, login, message):

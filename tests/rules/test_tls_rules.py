@@ -137,7 +137,7 @@ FIRES = {  # rule: handshake fields -> severity, reason, variant, side, at, titl
          {"sender": None, "description": None, "stage": "key_exchange", "version": "TLSv1.2", "cipher_suite": SUITE, "hidden": False})),
         ({**MODERN, "established": None, "hidden_alert": CLIENT}, ("medium", "", "closed", SERVER, 10, "TLS with 203.0.113.5 port 993 was closed before the handshake ended",
          {"sender": "client", "description": None, "stage": "server_hello", "version": "TLSv1.3", "cipher_suite": "TLS_AES_128_GCM_SHA256", "hidden": True})),
-        ({**NO_HELLO, "on": {"bytes_server": 0}}, ("medium", "", "closed", CLIENT, 5, "TLS with 203.0.113.5 port 993 closed without an answer",
+        ({**NO_HELLO, "on": {"bytes_server": 0}}, ("medium", "", "closed", CLIENT, 5, "TLS with 203.0.113.5 port 993 was closed without an answer",
          {"sender": None, "description": None, "stage": "client_hello", "version": None, "cipher_suite": None, "hidden": False}))],
     "PS454": [({}, ("info", "", "", CLIENT, 5, "198.51.100.7 uses a TLS client with the fingerprint t12d0202ip_1_2", {"ja3": "3" * 32, "ja4": "t12d0202ip_1_2"}))],
     "PS455": [({**MODERN, "group": "X25519MLKEM768", "offer_groups": ("X25519MLKEM768", "x25519")}, ("info", "", "", SERVER, 10,

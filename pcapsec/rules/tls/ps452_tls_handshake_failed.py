@@ -49,7 +49,7 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     if tls.client_hello_at is None:
         return not_observable(session.unseen_client or "no_client_hello")
     if not session.bytes_server and not session.acked_unseen_server and session.finished and session.packets_server:
-        return _closed(session, tls, "closed without an answer")
+        return _closed(session, tls, "was closed without an answer")
     if session.unseen_server or session.unseen_client or session.n_gaps or not session.finished:
         return not_observable(session.unseen_server or session.unseen_client or ("gap" if session.n_gaps else "not_finished"))
     return _closed(session, tls, "was closed before the handshake ended")
