@@ -18,7 +18,7 @@ mail: mail alone. By conversations, in percent (traffic/mail.py):
 Message sizes are log-normal, median 12 KB, mean about 32 KB, with text, HTML and base64 attachments; TLS carries messages of the same sizes.
 Accounts, addresses, Message-IDs and passwords are different in every conversation.
 
-rpc, web, tls-same, tls-distinct, https: one kind of conversation alone (traffic/services.py): DCE/RPC connections of 50 calls; HTTP connections of ten
+rpc, rpc-alter, web, tls-same, tls-distinct, https: one kind of conversation alone (traffic/services.py): DCE/RPC connections of 50 calls; HTTP connections of ten
 requests, 5 % of them mail services; TLS 1.2 handshakes with one certificate, or with another one each; long transfers over HTTPS.
 
 All: 20 % IPv6; of the TCP segments 1 % come too late (behind one to three later frames of their conversation, within 1 ms), 0.2 % are missing though

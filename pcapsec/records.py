@@ -528,7 +528,7 @@ class Session:
     inner: Facts | None = None  # what they say: protected, so never judged as if it had passed in clear; offsets count from INNER on. None: not decrypted, or nothing known spoken inside
     protocol: str = "unknown"  # facts.protocol, or "tls" for implicit TLS
     service: str | None = None
-    service_source: str | None = None  # content, port, sni, alpn, certificate, epm, tunnel
+    service_source: str | None = None  # content, port, sni, dns, alpn, certificate, epm, tunnel
     service_confidence: str | None = None  # high: the bytes say it, or the name of a large provider's host; medium: a port, or a name that people chose
     provider: str | None = None  # the large mail provider whose host it is, by the name asked for or in the certificate; None: nobody's that is known
     tls_mode: str = "none"  # none, starttls, implicit

@@ -198,7 +198,7 @@ def test_several_files_and_workers(tmp_path, monkeypatch):
 
 def test_memory_has_ceilings(tmp_path, monkeypatch):
     """With room for few kinds they are forgotten and learnt again, and nothing else changes."""
-    import pcapsec.pipeline.regular as regular
+    from pcapsec.pipeline import regular
 
     for name in ("MAX_KINDS", "MAX_PIECES", "MAX_ONCE"):
         monkeypatch.setattr(regular, name, 3)

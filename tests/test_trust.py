@@ -68,6 +68,17 @@ def test_chains(roots):
     assert verified("cert-chains.pcap", roots["middle"]) == [TRUSTED, TRUSTED, (False, "unknown root"), TRUSTED]
 
 
+def test_the_rule_about_chains_believes_the_roots(roots):
+    def found(**more) -> list[str]:
+        table = pcapsec.analyze(str(FOLDER / "cert-chains.pcap"), **more).findings
+        return list(table[table["rule_id"] == "PS427"]["variant"])
+
+    assert found() == ["leaf-only"]
+    assert found(ca=roots["root"]) == ["leaf-only", "untrusted"]
+    assert found(ca=roots["both"]) == ["leaf-only"]
+    assert found(ca=roots["middle"]) == ["untrusted"]
+
+
 def test_jobs_change_nothing(roots):
     assert verified("cert-chains.pcap", roots["both"], jobs=2) == verified("cert-chains.pcap", roots["both"])
 
@@ -141,3 +152,20 @@ def test_files_that_hold_no_roots(tmp_path, capsys, content, words):
 def test_the_command(roots, tmp_path):
     assert run(["analyze", "--quiet", "-o", str(tmp_path / "out"), "--ca", roots["root"], str(FOLDER / "cert-chains.pcap")]) == 0
     assert list(pcapsec.load(tmp_path / "out").tls["trusted"]) == [False, True, False, True]
+
+
+@pytest.mark.parametrize("kind, size", [("EC", 256), ("EC", 384), ("RSA", 2048), ("DSA", 2048), ("Ed25519", 0), ("Ed448", 0)])
+def test_each_kind_of_key_signs(kind, size):
+    signer = key(kind, size)
+    above = certificate(make_certificate("CN=Root", public=signer, ca=True, names=()))
+    other = certificate(make_certificate("CN=Root", public=key("EC", 521), ca=True, names=()))
+    below = certificate(make_certificate(issuer="CN=Root", signer=signer))
+    assert (TrustStore([above]).why_not((below,)), TrustStore([other]).why_not((below,))) == (None, "bad signature")
+
+
+def test_what_cannot_be_verified_is_not_called_bad(monkeypatch):
+    from pcapsec.protocols import x509_trust
+
+    monkeypatch.setattr(x509_trust, "has_signed", lambda issuer, subject: None)
+    assert TrustStore([root()]).why_not((leaf(), middle())) == "signature of an unknown kind"
+    assert TrustStore([certificate(make_certificate("CN=Middle", names=()))]).why_not((leaf(),)) == "signature of an unknown kind"

@@ -52,9 +52,9 @@ def _turn(out_turns, work, kind, side, place, length):
 
 
 @part
-def _gap(out_turns, work, kind, side, length):
+def _gap(out_turns, work, kind, side, length, place):
     """Missing bytes of a side: say so, step over them, and begin a new stretch in which offsets and places run in parallel."""
-    _turn(out_turns, work, kind, side, 0, length)
+    _turn(out_turns, work, kind, side, place, length)
     work[_OFFSET0 + side] += length
     work[_NEXT0 + side] = (work[_NEXT0 + side] + length) & MASK32
     work[_LINE0 + side] = work[_OFFSET0 + side]
@@ -74,13 +74,11 @@ def _mark(segments, row, side, out_marks, work):
 @part
 def _deliver_note(segments, arena, row, side, fresh, out_bytes, out_turns, out_marks, work):
     """Hand on calls that were counted where they passed (see calls.py): `fresh` bytes of the stream."""
-    held, place, turn = segments[row, S_LENGTH] >> 32, work[_PLACE0 + side], work[_TURNS]
+    held, place = segments[row, S_LENGTH] >> 32, work[_PLACE0 + side]
     copy(out_bytes, place, arena, segments[row, S_AT], held)
     work[_PLACE0 + side] = place + held
     _mark(segments, row, side, out_marks, work)
-    _gap(out_turns, work, COUNTED, side, fresh)
-    if turn < work[_TURNS]:
-        out_turns[turn, 2] = place if held else -1
+    _gap(out_turns, work, COUNTED, side, fresh, place if held else -1)
     work[_HAS0 + side] = 1
 
 
@@ -125,7 +123,7 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
         work[_HAS0 + side] = 1
     cut = wire - max(captured, behind)
     if cut > 0:
-        _gap(out_turns, work, SKIPPED if marks & MARK_DROPPED else GAP_SNAPLEN, side, cut)
+        _gap(out_turns, work, SKIPPED if marks & MARK_DROPPED else GAP_SNAPLEN, side, cut, 0)
 
 
 @part
@@ -199,7 +197,7 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
                 hole -= told
             work[_PHANTOM0 + choice] = -1
             if hole > 0:
-                _gap(out_turns, work, GAP, choice, hole)
+                _gap(out_turns, work, GAP, choice, hole, 0)
             else:
                 work[_LINE0 + choice] = work[_OFFSET0 + choice]
                 work[_LINE_PLACE0 + choice] = work[_PLACE0 + choice]
@@ -391,7 +389,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                 if told >= 0:
                     lost -= max(0, distance(told, work[_NEXT0 + side]))
                 if 1 < lost < MAX_GAP:
-                    _gap(out_turns, work, GAP, side, lost)
+                    _gap(out_turns, work, GAP, side, lost, 0)
     out_result[R_UNSEEN_A] = distance(acked1, work[_ACK1]) if not work[_KNOWN0] and work[_ACKSET1] and acked1 else 0
     out_result[R_UNSEEN_B] = distance(acked0, work[_ACK0]) if not work[_KNOWN1] and work[_ACKSET0] and acked0 else 0
 
@@ -404,11 +402,14 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             captured = segments[row, S_LENGTH] >> 32
             kept -= (captured << 32) + 1
             marks = segments[row, S_INFO] >> 40
-            if marks & MARK_DUPLICATE:
+            if marks & MARK_COUNTED:
+                for column in range(4 if captured else 0):
+                    out_result[R_CHECKED_A + column] += (t.blocks[(segments[row, S_AT] >> 3) + NOTE_CHECKED] >> 16 * column) & 0xFFFF
+            elif marks & MARK_DUPLICATE:
                 out_result[R_DUPLICATES] += 1
             else:
                 cut = (segments[row, S_LENGTH] & MASK32) - captured
-                if cut > 0 and not marks & (MARK_DROPPED | MARK_COUNTED):
+                if cut > 0 and not marks & MARK_DROPPED:
                     out_result[R_TRUNCATED] += 1
                     out_result[R_TRUNCATED_BYTES] += cut
                 if marks & MARK_CHECKED:

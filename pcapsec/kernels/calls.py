@@ -14,7 +14,7 @@ from numba import int64
 
 from .flow_table import MASK32, allocate, distance
 from .jit import part
-from .layers import ACK, ACK_FLAG, FLAGS, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE
+from .layers import ACK, ACK_FLAG, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, checksum_state
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _HOLE_SEGMENTS = 4  # of a side that may pass before missing bytes are taken for lost: mirror ports reorder by less
@@ -51,6 +51,7 @@ def _begin(t, entry, row):
     calls[row, C_NOTES] = 0
     calls[row, C_KINDS] = 0
     calls[row, C_READABLE] = 1
+    calls[row, C_COUNTED] = 0
     return True
 
 
@@ -326,6 +327,7 @@ def _count_request(data, t, entry, row, side, sequence, ts_ns, frame):
     blocks[one + 3] += size
     calls[row, C_KIND + 3 * number + 2] += 1
     segments[note, S_LENGTH] += length
+    _weigh(data, t, entry, row, note, word, side)
     return True
 
 
@@ -361,7 +363,24 @@ def _count_response(data, t, entry, row, side, sequence, ts_ns, frame):
     blocks[one + 2] += 1
     blocks[one + 4] += size
     segments[told, S_LENGTH] += length
+    _weigh(data, t, entry, row, told, word, side)
     return True
+
+
+@part
+def _weigh(data, t, entry, row, note, word, side):
+    """What a kept segment tells of itself, for one that was added to `note`: its checksum, in the pair's word for that, and its IP length."""
+    packet, segments, blocks, calls = t.packet, t.segments, t.blocks, t.calls
+    calls[row, C_COUNTED] += 1
+    if packet[PAYLOAD_LENGTH] <= CHECKED_BYTES or calls[row, C_COUNTED] + (t.flows[entry, KEPT] & MASK32) < CHECKED_SEGMENTS:
+        verdict = checksum_state(data, packet)
+        shift = 16 if side else 0
+        if verdict >= 0 and (blocks[word + NOTE_CHECKED] >> shift) & 0xFFFF < 0xFFFF:
+            blocks[word + NOTE_CHECKED] += (1 << shift) + (0 if verdict == 1 else 1 << shift + 32)
+    told = (segments[note, S_INFO] >> 16) & 0xFFFF
+    longest = min(packet[IP_LENGTH], 0xFFFF)
+    if longest > told:
+        segments[note, S_INFO] += (longest - told) << 16
 
 
 @part

@@ -25,8 +25,6 @@ from .sift import TLS as SAYS_TLS
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
-_CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
-_CHECKED_SEGMENTS = 16  # the first kept segments of a flow
 _TIME_MASK = (1 << 28) - 1
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
 
@@ -309,7 +307,7 @@ def _segment(data, t, ts_ns, frame):
                     keep = duplicate or not count_call(data, t, entry, side, sequence, ts_ns, frame)
                 if keep:
                     verdict = -1
-                    if length <= _CHECKED_BYTES or (flows[entry, KEPT] & MASK32) < _CHECKED_SEGMENTS:
+                    if length <= CHECKED_BYTES or (flows[entry, KEPT] & MASK32) < CHECKED_SEGMENTS:
                         verdict = checksum_state(data, packet)
                     marks = MARK_DUPLICATE if duplicate else 0
                     if verdict >= 0:

@@ -46,7 +46,6 @@ SERVER_NAME, SUPPORTED_GROUPS, POINT_FORMATS, SIGNATURES, ALPN, SESSION_TICKET, 
 MAX_RECORD = 16384  # in clear (RFC 8446 §5.1)
 MAX_CIPHERTEXT = 16384 + 2048  # RFC 5246 §6.2.3
 LEAST_FINISHED = 40  # an encrypted Finished of TLS 1.3 takes 53 bytes and more; protocols/tls.py says the same
-NOT_REGULAR = -1
 
 # what is remembered while a flow is read: work int64[N_WORK]
 _KEY_AT, _SESSION_ID, _SESSION_ID_LENGTH, _TICKET, _VERSION, _SUITE, _FULL, _SEEN, _CHAIN_AT, _CHAIN_END, _EXCHANGE, _CURVE, _SIGNATURE, _KEY_BYTES, _RESUMED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14

@@ -17,7 +17,7 @@ import numpy
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
-N_ENTRY_KERNELS = 5  # kernels that any capture needs (walk_pcap or walk_pcapng, scan, sweep, assemble, steer); each leaves an index file in the cache
+N_ENTRY_KERNELS = 6  # kernels that any capture needs (walk_pcap or walk_pcapng, scan, sweep, assemble, digest, steer); each leaves an index file in the cache
 
 
 def _digest() -> str:

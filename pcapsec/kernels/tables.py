@@ -54,14 +54,14 @@ CALL_ROWS = 1 << 14
 CALL_KINDS = 8  # distinct (opnum, context, trailer) that are counted on a flow between two binds; others are kept
 CLEAR_CALLS = 8  # of a kind whose stubs can be read are kept with their answers: they say who connects, how buffers are packed and which operations are done; then
 CLEAR_SAMPLE = 16  # one in so many, for a long connection may come to other operations
-C_OWNER, C_CLIENT, C_NEXT, C_HOLES, C_EXACT, C_NOTES, C_KINDS, C_READABLE, C_KIND = 0, 1, 2, 3, 4, 5, 6, 7, 8
+C_OWNER, C_CLIENT, C_NEXT, C_HOLES, C_EXACT, C_NOTES, C_KINDS, C_READABLE, C_COUNTED, C_KIND = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 # owner: flow number + 1; client: its side; next: sequence at which each side's next PDU begins, A << 32 | B; holes: segments since bytes are missing, A << 32 | B;
 # exact: bits of the sides whose bytes so far end with a PDU; notes: segment rows + 1 of the client's note << 32 | the server's; readable: 0 when only interfaces
-# were bound whose stubs nobody reads; kinds: how many, then each
+# were bound whose stubs nobody reads; counted: segments; kinds: how many, then each
 # opnum | context id << 16, auth_type | auth_level << 8 | auth_context_id << 16, how often it passed
 N_CALL = C_KIND + 3 * CALL_KINDS
 CALLS_WAITING = 7  # counted requests whose answers are still to come
-NOTE_WAITING, NOTE_KIND, NOTE_KIND_WORDS = 1, 8, 5  # call id << 8 | kind + 1; per kind: its two words as above, requests << 32 | answers, stub bytes asked, stub bytes answered
+NOTE_CHECKED, NOTE_WAITING, NOTE_KIND, NOTE_KIND_WORDS = 0, 1, 8, 5  # checksums computed of A | of B << 16 | wrong ones of A << 32 | of B << 48; call id << 8 | kind + 1; per kind: its two words as above, requests << 32 | answers, stub bytes asked, stub bytes answered
 NOTE_WORDS = NOTE_KIND + NOTE_KIND_WORDS * CALL_KINDS
 
 # --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
@@ -89,6 +89,8 @@ P_WHOLE_RPC = 12  # 1: keep every call
 N_PARAMETER = 16
 ALWAYS = (-(1 << 63), (1 << 63) - 1)  # P_SINCE and P_UNTIL of everything: clocks say what they like
 
+CHECKED_BYTES = 512  # checksums are computed of segments up to this size, where commands and replies are, and of
+CHECKED_SEGMENTS = 16  # the first kept segments of a flow
 BLOCK = 64  # arena bytes come in multiples of this
 MAX_BLOCKS = 24  # a larger payload is kept as several segments
 KEPT_UNDECIDED = 65536  # bytes kept of a flow whose protocol is not known yet

@@ -4,12 +4,8 @@ from __future__ import annotations
 import gc
 import ipaddress
 import itertools
-import os
-import pickle
 import secrets
-import socket
 import struct
-import tempfile
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Callable
@@ -35,11 +31,13 @@ from .places import Files
 from .quic import QuicConnections
 from .regular import Regular
 from .session import build_session, verify
+from .workers import fork
 
 MAX_OPEN = 20_000  # conversations that were parsed in part and go on, a few KiB each; beyond it those that have been silent longest are given up
 
 
 _number = itemgetter(0)
+MAX_OPEN_ROWS = 200_000  # logins, messages, requests and the like that such conversations hold, some 500 bytes each; beyond it the same is done
 _NOT_MAIL = (None, "other", "tunnel")  # protocols of conversations that turned out to be none of ours
 
 
@@ -130,6 +128,7 @@ class _Worker:
         self.regular = Regular(self.judge, files.locate)
         quic = QuicConnections(files.locate)
         self.open: dict[int, Conversation] = {}
+        self.open_rows = 0
         seen = 0
         source = open_source(inputs, errors=self.errors)
         decryption = self.decryption = Decryption(self.keys, inputs, engine.tables.parameters)
@@ -188,11 +187,15 @@ class _Worker:
                 if order != FORGET:
                     conversation.settle_marks()
                     conversations[entry] = conversation
+                    self.open_rows += conversation.grown()
             else:
+                self.open_rows -= conversation.n_rows
                 order = conversation.take(row, result, turns, data, marks)
                 del conversations[entry]
                 if order != FORGET:
                     conversations[entry] = conversation  # at the end again: those at the beginning have been silent longest
+                    conversation.grown()
+                    self.open_rows += conversation.n_rows
             if order == FORGET and conversation.protocol in _NOT_MAIL:
                 orders.append(SOMETHING_ELSE)
             else:
@@ -202,7 +205,8 @@ class _Worker:
             elif conversation.protocol == "other":
                 if self._worth_a_row(conversation):
                     over.append((number, conversation))
-                conversations.pop(entry, None)
+                if conversations.pop(entry, None) is not None:
+                    self.open_rows -= conversation.n_rows
         if batch.regular:
             over += self.regular.take(batch)
             over.sort(key=_number)  # rules that speak once of something speak of the first
@@ -211,6 +215,8 @@ class _Worker:
             self.engine.steer(batch.entries, orders)
         if len(conversations) > MAX_OPEN:
             over += [(-1, conversation) for conversation in self._give_up(len(conversations) - MAX_OPEN * 3 // 4)]
+        while self.open_rows > MAX_OPEN_ROWS and conversations:
+            over += [(-1, conversation) for conversation in self._give_up(len(conversations) // 4 + 1)]
         sessions: list[Session] = []
         examples = []
         for _, one in over:
@@ -270,6 +276,7 @@ class _Worker:
         entries = list(itertools.islice(self.open, n))
         given_up = [self.open.pop(entry) for entry in entries]
         for conversation, row in zip(given_up, self.engine.tables.flows[entries].tolist()):
+            self.open_rows -= conversation.n_rows
             conversation.give_up(row)
         self.engine.give_up(entries)
         return given_up
@@ -381,7 +388,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         _judge_captures(outcome, reports, sink, policy)
         outcome.partials = [sink.close()]
         return outcome
-    reports = _fork(work, n_jobs, outcome)
+    reports = fork(work, n_jobs, outcome)
     sink = make_sink(n_jobs)
     _judge_captures(outcome, reports, sink, policy)
     outcome.partials.append(sink.close())
@@ -417,97 +424,3 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
     if findings:
         sink.findings(findings)
     outcome.counts = dict(judge.counts)
-
-
-def _say(channel: socket.socket, what: Any) -> None:
-    """One object over a channel between parent and worker: its length in 8 bytes, then its pickle."""
-    packed = pickle.dumps(what)
-    channel.sendall(len(packed).to_bytes(8, "big") + packed)
-
-
-def _hear(channel: socket.socket) -> Any:
-    """The next object of a channel; None when its other end is gone."""
-    try:
-        with channel.makefile("rb") as stream:
-            size = int.from_bytes(stream.read(8), "big")
-            return pickle.loads(stream.read(size)) if size else None
-    except (OSError, EOFError, pickle.UnpicklingError):
-        return None
-
-
-def _fork(work: Callable[[int, Callable], tuple[dict, Any]], jobs: int, outcome: Outcome) -> list[dict]:
-    """Run work(job) in forked processes; kernels are loaded before, so that workers compile nothing.
-
-    Once each worker has read everything, all of them tell what they know of RPC endpoints and hear what the others know.
-    """
-    from ..streams.warm import load_kernels
-
-    load_kernels()
-    files, children, channels = [], [], []
-    for job in range(jobs):
-        file = tempfile.TemporaryFile()
-        mine, theirs = socket.socketpair()
-        child = os.fork()
-        if child == 0:
-            code = 4
-            mine.close()
-            for other in channels:
-                other.close()
-
-            def exchange(endpoints: Endpoints) -> Endpoints:
-                _say(theirs, endpoints.known)
-                merged = Endpoints()
-                merged.known = _hear(theirs) or endpoints.known
-                return merged
-
-            try:
-                report, sink = work(job, exchange)
-                pickle.dump((report, sink.close()), file)
-                file.flush()
-                code = 0
-            except KeyboardInterrupt:
-                code = 130
-            except PcapsecError as error:  # its message is ours; the parent raises it again
-                pickle.dump(error, file)
-                file.flush()
-            except BaseException as error:  # any other message may quote the wire: say only what and where
-                place = error.__traceback__
-                while place.tb_next is not None:
-                    place = place.tb_next
-                pickle.dump(f"worker {job}: {type(error).__name__} in {os.path.basename(place.tb_frame.f_code.co_filename)}, line {place.tb_lineno}", file)
-                file.flush()
-            finally:
-                os._exit(code)
-        theirs.close()
-        channels.append(mine)
-        files.append(file)
-        children.append(child)
-    everybody = Endpoints()
-    for channel in channels:
-        told = Endpoints()
-        told.known = _hear(channel) or {}
-        everybody.merge(told)
-    for channel in channels:
-        try:
-            _say(channel, everybody.known)
-        except OSError:  # that worker ended early; its exit says why
-            pass
-        channel.close()
-    reports, refused = [], None
-    for job, (file, child) in enumerate(zip(files, children)):
-        _pid, status = os.waitpid(child, 0)
-        file.seek(0)
-        try:
-            said = pickle.load(file)
-        except (EOFError, pickle.UnpicklingError):
-            said = f"worker {job} ended with status {status} and left nothing"
-        if isinstance(said, PcapsecError):
-            refused = refused or said
-        elif isinstance(said, str):
-            outcome.internal_errors.append(said)
-        else:
-            reports.append(said[0])
-            outcome.partials.append(said[1])
-    if refused is not None:
-        raise refused
-    return reports

@@ -6,7 +6,7 @@ strength of keys and hashes are not looked at here: rules judge them, each with 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Iterable
 
 from ..errors import DefinitionError
 from ..records import Certificate
@@ -60,7 +60,7 @@ class TrustStore:
         for root in roots:
             self._by_subject.setdefault(root.subject, []).append(root)
         self._chains: dict[tuple[str, ...], tuple[str | None, tuple[Certificate, ...]]] = {}
-        self._signed: dict[tuple[str, str], bool] = {}
+        self._signed: dict[tuple[str, str], bool | None] = {}
 
     def __len__(self) -> int:
         return len(self._roots)
@@ -123,15 +123,19 @@ class TrustStore:
                 return None, (*path, max(roots, key=lambda one: one.not_after_ns or 0))  # a root that was renewed has the same key
             others = [one for one in chain if one.subject == current.issuer and all(one is not other for other in path)]
             if not others:
-                return "bad signature" if self._by_subject.get(current.issuer) else "issuer unknown", ()
+                issuers = self._by_subject.get(current.issuer, ())
+                return self._bad(issuers, current) if issuers else "issuer unknown", ()
             signers = [one for one in others if self._has_signed(one, current)]
             if not signers:
-                return "bad signature", ()
+                return self._bad(others, current), ()
             current = signers[0]
             path.append(current)
         return "chain too long", ()
 
-    def _has_signed(self, issuer: Certificate, subject: Certificate) -> bool:
+    def _bad(self, issuers: Iterable[Certificate], subject: Certificate) -> str:
+        return "signature of an unknown kind" if any(self._has_signed(one, subject) is None for one in issuers) else "bad signature"
+
+    def _has_signed(self, issuer: Certificate, subject: Certificate) -> bool | None:
         key = issuer.sha256, subject.sha256
         if key not in self._signed:
             if len(self._signed) >= MAX_KNOWN:
@@ -140,15 +144,36 @@ class TrustStore:
         return self._signed[key]
 
 
-def has_signed(issuer: Certificate, subject: Certificate) -> bool:
-    """Whether one certificate's key made the signature of another (RFC 5280 §4.1.1.3); False too for keys and algorithms that cannot be verified."""
+def has_signed(issuer: Certificate, subject: Certificate) -> bool | None:
+    """Whether one certificate's key made the signature of another (RFC 5280 §4.1.1.3); None: of a key or an algorithm that cannot be verified.
+
+    Old hashes are verified too, where `cryptography` alone would refuse: that they are weak is another matter, and has a rule of its own.
+    """
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
     above, below = _parsed(issuer), _parsed(subject)
     if above is None or below is None:
         return False
     try:
-        below.verify_directly_issued_by(above)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        if above.subject != below.issuer:
+            return False
+        key, signed = above.public_key(), (below.signature, below.tbs_certificate_bytes)
+        bare = below.signature_hash_algorithm is None  # Ed25519 and Ed448 hash by themselves
+        if bare != isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(*signed, below.signature_algorithm_parameters, below.signature_hash_algorithm)  # type: ignore[arg-type]
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(*signed, ec.ECDSA(below.signature_hash_algorithm))  # type: ignore[arg-type]
+        elif isinstance(key, dsa.DSAPublicKey):
+            key.verify(*signed, below.signature_hash_algorithm)  # type: ignore[arg-type]
+        elif bare:
+            key.verify(*signed)
+        else:
+            return None
+    except InvalidSignature:
         return False
+    except (UnsupportedAlgorithm, ValueError, TypeError):
+        return None
     return True

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ..records import Facts, Hop, Session
 
 MAX_MESSAGES = 20_000  # of which conversations are remembered, some KiB each with their hops
-MAX_LEGS = 6  # of one message: copies to many recipients tell no more
+MAX_LEGS = 16  # of one message
+MAX_ALIKE = 2  # of those with as many Received fields: copies to many recipients tell no more
 MAX_CLAIMS = 12  # newest hops of each
 _SENDING = frozenset(("smtp", "lmtp"))
 
@@ -44,7 +45,7 @@ class Trail:
     """What was remembered of messages.
 
     Attributes:
-        legs: Message-ID -> conversations, in order of time.
+        legs: Message-ID -> conversations, in any order.
         n_more: messages that no longer fitted.
     """
 
@@ -82,10 +83,12 @@ class Trail:
             else:
                 self.legs[message_id] = [leg]
             return
+        alike = [one for one in legs if one.n_hops == leg.n_hops and one.sent == leg.sent] + [leg]
         legs.append(leg)
-        if len(legs) > 1:
-            legs.sort(key=_order)
-            del legs[MAX_LEGS:]  # the earliest ones, whichever worker saw them first
+        if len(alike) > MAX_ALIKE:  # the earliest stay, whichever worker saw them first
+            legs.remove(max(alike, key=_order))
+        if len(legs) > MAX_LEGS:
+            legs.remove(max(legs, key=lambda one: (one.n_hops, *_order(one))))
 
     def contradictions(self) -> list[Contradiction]:
         """Received fields that say something else than was seen, in order of time."""

@@ -142,7 +142,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         *ENDS, _time("start", "first frame"), _time("end", "last frame"), *_SESSION_PLACE,
         _count("last_frame", "its last frame"),
         *NAMES,
-        _word("service_source", "why: content, port, sni, alpn, certificate, epm, tunnel", "no service known"),
+        _word("service_source", "why: content, port, sni, dns, alpn, certificate, epm, tunnel", "no service known"),
         _word("service_confidence", "how sure that is: high, medium", "no service known"),
         _word("provider", "large mail provider whose host it is, by the names that TLS shows", "nobody's that is known, or no name seen"),
         _word("role_source", "how client and server were told apart: syn, synack, port, content"),

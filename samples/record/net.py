@@ -23,6 +23,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-impacket and
 SERVER, CLIENT, SERVER6, CLIENT6 = "10.7.0.1", "10.7.0.2", "fd00:7::1", "fd00:7::2"
 STRICT, BARE = "10.7.0.11", "10.7.0.12"  # the same programs, set up with TLS required and without TLS
 CONTROLLER = "10.7.0.13"  # of the domain
+TLS_SERVERS = tuple(f"10.7.0.{n}" for n in range(21, 29))  # one for each server of a sample, so that none seems to change its key
 VXLAN_SERVER, VXLAN_CLIENT = "10.8.0.1", "10.8.0.2"
 DIRECT = "10.7.1.1"  # the server on a link of its own, where its checksum and segmentation offload stay on as on a real host
 SIDES = ("client", "switch", "server", "probe")
@@ -93,7 +94,7 @@ class Lab:
         self.link("client", "direct", "server", "direct")
         self.ip("server", "addr", "add", f"{DIRECT}/24", "dev", "direct")
         self.ip("client", "addr", "add", "10.7.1.2/24", "dev", "direct")
-        for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{CONTROLLER}/24", f"{SERVER6}/64")), ("client", (f"{CLIENT}/24", f"{CLIENT6}/64"))):
+        for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{CONTROLLER}/24", *(f"{address}/24" for address in TLS_SERVERS), f"{SERVER6}/64")), ("client", (f"{CLIENT}/24", f"{CLIENT6}/64"))):
             for address in addresses:
                 self.ip(side, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
 

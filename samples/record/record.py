@@ -18,14 +18,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenarios
 import scenarios_domain
 import scenarios_keys
+import scenarios_letters
 import scenarios_rpc
 import scenarios_tls
 import scenarios_web
 from net import Lab, RecordingError
 
 COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

@@ -6,11 +6,12 @@ from net import SERVER
 from pki import HOST
 from scenarios import AEAD, CURL, DOVECOT, INN, Sample, Step, handshake, tls12, tls13
 from servers import DOMAIN
-from tls import PLACES, WEAK, Talk, TlsSample, across, at_one_place, gnutls, new, old, openssl
+from tls import EVERYWHERE, PORT, WEAK, Talk, TlsSample, across, at_one_place, gnutls, new, old, openssl
 
 OPENSSL, GNUTLS, OLD, NGINX = "OpenSSL 3.0.19", "GnuTLS 3.7.9", "OpenSSL 0.9.8e of CentOS 5", "nginx 1.22.1"
 ZLIB = {"OPENSSL_DEFAULT_ZLIB": "1"}
-SERVICES = {993: "tls imaps implicit - full", 465: "tls submissions implicit - full", 995: "tls pop3s implicit - full"}
+IMAPS = "tls imaps implicit - full"
+SERVICES = {PORT: IMAPS, EVERYWHERE: "tls - implicit - full"}
 OWA, AUTODISCOVER = f"owa.{DOMAIN}", f"autodiscover.{DOMAIN}"
 SNI = {"sni": HOST}
 RSA = {"subject": f"CN={HOST}", "key": "RSA", "bits": 2048, "signed": "ecdsa-with-SHA256", "chain": 1}
@@ -21,7 +22,7 @@ SHORT = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
 
 def of(name: str, about: str, software: str, *talks: Talk, **facts) -> TlsSample:
     """Sessions are those of the talks, in order, unless they are given."""
-    sessions = [SERVICES[talk.port or port] for talk, (_, port) in zip(talks, PLACES) for _ in talk.clients] if "sessions" not in facts else []
+    sessions = [SERVICES[talk.port] for talk in talks for _ in talk.clients] if "sessions" not in facts else []
     return TlsSample(f"{name}.pcap", about, software, talks=list(talks), **{"sessions": sessions} | facts)
 
 
@@ -75,7 +76,7 @@ CURVES = ("sect163k1", "secp160k1", "secp192k1", "brainpoolP256r1")
 SAMPLES: list[Sample] = [
     of("tls-ssl2", "SSL 2.0: three suites; resumed; a server that does not know it any more; then TLS 1.0 from a hello in the form of SSL 2.0", f"{OLD}, {OPENSSL}",
        old("SSLv2", "DES-CBC3-MD5", "RC4-MD5", "RC2-CBC-MD5"), old("SSLv2", "DES-CBC3-MD5", words="again"), across(openssl(), old("SSLv2", "RC4-MD5")), old("SSLv23", "AES128-SHA:RC4-MD5", server="SSLv23"),
-       sessions=[SERVICES[993]] * 7,
+       sessions=[IMAPS] * 7,
        findings="PS401 PS403 PS407 PS408 PS409 PS410 PS416 PS427 PS430 PS440 PS441 PS442 PS452 PS454", tls=[ssl2("SSL_CK_DES_192_EDE3_CBC_WITH_MD5"), ssl2("SSL_CK_RC4_128_WITH_MD5"), ssl2("SSL_CK_RC2_128_CBC_WITH_MD5"), ssl2("SSL_CK_DES_192_EDE3_CBC_WITH_MD5"),
             handshake("SSLv2", "-", resumed="id", established="yes"), refused("server:fatal:70_protocol_version", sni=None), as_of_old("TLSv1.0", "TLS_RSA_WITH_AES_128_CBC_SHA")]),
     of("tls-ssl3", "SSL 3.0: AES, RC4, anonymous", OLD, old("SSLv3", "AES256-SHA", "RC4-MD5"), old("SSLv3", "ADH-AES128-SHA", dh="dh1024"),
@@ -148,7 +149,6 @@ SAMPLES: list[Sample] = [
        openssl("-tls1_2 -alpn imap", server="-alpn h2"),
        openssl("-tls1_2", sni=f"nobody.{DOMAIN}", server=f"-servername {HOST} -servername_fatal -cert2 @good.crt -key2 @good.key"),
        openssl("-tls1_3 -verify_return_error -CAfile @old-root.crt"),
-       sessions=[*[SERVICES[993]] * 4, *[SERVICES[465]] * 2, SERVICES[993], *[SERVICES[465]] * 2],  # the seventh asks for the application protocol imap
        findings="PS419 PS421 PS427 PS452 PS454", tls=[refused("server:fatal:40_handshake_failure"), refused("server:fatal:70_protocol_version"), ec(established="no", alerts="client:fatal:48_unknown_ca"),
             ec(established="no", alerts="client:fatal:45_certificate_expired", chain=2), ec(established="no", alerts="server:fatal:40_handshake_failure", client_certificate="no"),
             ec(established="no", alerts="server:fatal:48_unknown_ca", client_certificate="yes", client_subject="CN=mallory"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
 
 import servers
-from net import BARE, CONTROLLER, HERE, SERVER, STRICT, Lab, RecordingError, need, run, stop
+from net import HERE, SERVER, TLS_SERVERS, Lab, RecordingError, need, run, stop
 from pki import HOST, Authority
 from scenarios import Sample
 
@@ -22,7 +23,7 @@ GROUP_2 = int(  # RFC 2409 §6.2: the 1024-bit prime that every old server broug
     "A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF", 16)
 WHEEL = ("psycopg2==2.7", "--python-version", "36", "--implementation", "cp", "--abi", "cp36m", "--platform", "manylinux1_x86_64")  # holds libssl and libcrypto of CentOS 5
 WEAK = "@SECLEVEL=0"
-PLACES = [(address, port) for port in (993, 465, 995) for address in (SERVER, STRICT, BARE, CONTROLLER)]
+PORT, EVERYWHERE = 993, 8993  # the second for servers that cannot be told one address: others have 993 on theirs
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Talk:
 
     server: list[str]
     clients: list[list[str]]
-    port: int = 0  # 0: the sample chooses
+    port: int = PORT
     address: str = ""  # empty: the sample chooses
     program: str = ""  # old_openssl or new_tls: whose folder the programs need
     udp: bool = False
@@ -47,18 +48,17 @@ class TlsSample(Sample):
 
     def play(self, lab: Lab) -> None:
         super().play(lab)
-        for talk, (address, port) in zip(self.talks, PLACES):
-            talk.address, talk.port = talk.address or address, talk.port or port
+        for talk, address in zip(self.talks, TLS_SERVERS, strict=False):
+            talk.address = talk.address or address
             play(lab, talk)
 
 
 def play(lab: Lab, talk: Talk) -> None:
     environment = os.environ | talk.environment | (PROGRAMS[talk.program](lab) if talk.program else {})
     server = lab.start("server", *files(lab, talk, talk.server), env=environment, stdin=subprocess.PIPE, cwd=lab.work)
-    if talk.udp:
-        lab.wait_for(lambda: f":{talk.port:04X} " in run(*lab.inside("server", "cat", "/proc/net/udp")), f"the server on UDP port {talk.port}")
-    else:
-        lab.wait_for_port(talk.address, talk.port)
+    lab.wait_for(lambda: listens(lab, talk) or server.poll() is not None, f"the server on {talk.address} port {talk.port}")
+    if server.poll() is not None:
+        raise RecordingError(f"{' '.join(talk.server)}: exit {server.returncode}\n" + (lab.work / "programs.log").read_text(errors="replace")[-1000:])
     for client in talk.clients:
         argv = files(lab, talk, client)
         if argv[0] in ("openssl", "gnutls-cli"):  # they end when their input does
@@ -68,6 +68,14 @@ def play(lab: Lab, talk: Talk) -> None:
             log.write(f"$ {' '.join(client)}: exit {done.returncode}\n{done.stdout[-500:]}{done.stderr[-500:]}")
     stop(server)
     lab.processes.remove(server)
+
+
+def listens(lab: Lab, talk: Talk) -> bool:
+    """Whether somebody listens on just this address, or on all: others may have the port on theirs."""
+    number = socket.inet_aton(talk.address)[::-1].hex().upper()
+    wanted = {f"{number}:{talk.port:04X}", f"{'0' * 8}:{talk.port:04X}"}
+    lines = run(*lab.inside("server", "cat", f"/proc/net/{'udp' if talk.udp else 'tcp'}")).splitlines()[1:]
+    return any(line.split()[1] in wanted and (talk.udp or line.split()[3] == "0A") for line in lines)
 
 
 def files(lab: Lab, talk: Talk, words: list[str]) -> list[str]:
@@ -148,7 +156,7 @@ def use(name: str, chain: bool = False) -> list[str]:
     return ["-cert", f"@{name}.crt", "-key", f"@{name}.key", *(["-cert_chain", f"@{name}.chain"] if chain else [])]
 
 
-def openssl(*clients: str, cert: str | None = "good", server: str = "", chain: bool = False, port: int = 0, sni: str | None = HOST, input: str = "a1 NOOP\r\n", mode: str = "-rev") -> Talk:
+def openssl(*clients: str, cert: str | None = "good", server: str = "", chain: bool = False, port: int = PORT, sni: str | None = HOST, input: str = "a1 NOOP\r\n", mode: str = "-rev") -> Talk:
     """Debian's OpenSSL on both sides; each client is a line of s_client's words."""
     certificate = use(cert, chain) if cert else ["-nocert"]
     name = ["-servername", sni] if sni else ["-noservername"]
@@ -160,7 +168,7 @@ def openssl(*clients: str, cert: str | None = "good", server: str = "", chain: b
 def gnutls(priority: str, *clients: str, cert: str = "rsa", server: str = "") -> Talk:
     """Debian's GnuTLS on both sides; each client is its priority string."""
     return Talk(["gnutls-serv", "--echo", "--quiet", "--port=$PORT", f"--x509certfile=@{cert}.crt", f"--x509keyfile=@{cert}.key", f"--priority={priority}", *server.split()],
-                [["gnutls-cli", "--insecure", f"--priority={client}", "--port=$PORT", "--sni-hostname", HOST, "$ADDRESS"] for client in clients or (priority,)])
+                [["gnutls-cli", "--insecure", f"--priority={client}", "--port=$PORT", "--sni-hostname", HOST, "$ADDRESS"] for client in clients or (priority,)], port=EVERYWHERE)
 
 
 def old(method: str, *suites: str, cert: str = "rsa", dh: str | None = None, server: str | None = None, words: str = "", environment: dict[str, str] | None = None) -> Talk:
@@ -172,9 +180,9 @@ def old(method: str, *suites: str, cert: str = "rsa", dh: str | None = None, ser
 
 
 def at_one_place(*talks: Talk) -> list[Talk]:
-    """Talks with the same address and port."""
+    """Talks with the same address."""
     for talk in talks:
-        talk.address, talk.port = PLACES[0]
+        talk.address = TLS_SERVERS[0]
     return list(talks)
 
 
@@ -183,7 +191,7 @@ def across(server: Talk, client: Talk) -> Talk:
     return Talk(server.server, client.clients, program=server.program or client.program)
 
 
-def new(kind: str, name: str = HOST, cert: str = "good", port: int = 0) -> Talk:
+def new(kind: str, name: str = HOST, cert: str = "good", port: int = PORT) -> Talk:
     """`new_tls.py` on both sides."""
     program = [sys.executable, str(HERE / "new_tls.py")]
     return Talk([*program, f"{kind}-server", "$ADDRESS", "$PORT", name, f"@{cert}.all", f"@{cert}.key"], [[*program, f"{kind}-client", "$ADDRESS", "$PORT", name]],

@@ -17,6 +17,12 @@ def hello(sni: str | None = None, alpn: str | None = None, *names: str) -> TlsHa
     return TlsHandshake(sni=sni, alpn=alpn, certificates=certificates)
 
 
+def by_dns(name: str, *names: str) -> TlsHandshake:
+    handshake = hello(None, None, *names)
+    handshake.dns_name = name
+    return handshake
+
+
 def told(handshake: TlsHandshake | None, port: int) -> tuple:
     service, source = service_of("tls", Facts(), handshake, port)
     return service, source, sureness(source, handshake), provider_of(handshake)
@@ -49,6 +55,10 @@ def told(handshake: TlsHandshake | None, port: int) -> tuple:
     (hello(None, None, "example.com", "ews.example.com"), 443, ("ews", "certificate", "medium", None)),
     (hello(None, None, "*.outlook.com"), 443, ("exchange-online", "certificate", "high", "Microsoft 365")),
     (hello(None, None, "mx.example.com", "mail.example.com"), 443, ("https", "port", "medium", None)),
+    (by_dns("owa.example.com"), 443, ("owa", "dns", "medium", None)),
+    (by_dns("imap.gmail.com"), 993, ("imaps", "port", "medium", "Gmail")),
+    (by_dns("outlook.office365.com", "owa.example.com"), 443, ("exchange-online", "dns", "high", "Microsoft 365")),
+    (by_dns("www.example.com", "owa.example.com"), 443, ("owa", "certificate", "medium", None)),
     (hello("outlook.office.com", "h2", "owa.example.com"), 443, ("exchange-online", "sni", "high", "Microsoft 365")),
     (hello("mail.example.com", "h2", "owa.example.com"), 443, ("https", "alpn", "high", None)),  # what was asked for counts, not what else is there
     (hello("evil-outlook.com", "h2"), 443, ("https", "alpn", "high", None)),

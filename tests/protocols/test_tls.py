@@ -328,6 +328,7 @@ def test_malformed_sslv2_hello(hello):
 
 @pytest.mark.parametrize("client, server, expected", [
     (tls12()[0][1], b"", True), (tls12()[0][1][:3], b"", None), (b"", tls12()[1][1], True), (b"", b"220 x\r\n", False), (b"EHLO", b"", False), (b"\x16\x03\x09", b"", False),
-    (b"\x80\x2e\1\3\1", b"", True), (b"\x80\x2e\7", b"", False), (b"", b"", None), (b"", b"\x15\x03\x01\0\2\2\x28", True), (DATA, b"", False)])
+    (b"\x80\x2e\1\3\1", b"", True), (b"\x80\x2e\7", b"", False), (b"", b"", None), (b"", b"\x15\x03\x01\0\2\2\x28", True), (DATA, b"", False),
+    (tls12()[2][1], tls12()[1][1], True), (CCS + FINISHED, tls12()[1][1], True), (tls12()[2][1], b"", False), (tls12()[2][1], DATA, False), (tls12()[2][1], b"220 x\r\n", False)])
 def test_probe(client, server, expected):
     assert probe(client, server) is expected
