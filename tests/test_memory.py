@@ -85,6 +85,33 @@ def test_conversations_that_go_on_are_bounded(monkeypatch):
     assert sessions["principals"].tolist()[0] == [] and sessions["principals"].tolist()[99] == ["anna"]
 
 
+def test_what_open_conversations_hold_is_bounded(monkeypatch):
+    """Few of them may hold many rows: then, too, those silent longest end where they are."""
+    from importlib import import_module
+
+    from pcapsec.streams import engine
+
+    run = import_module("pcapsec.pipeline.run")
+    monkeypatch.setattr(run, "MAX_OPEN_ROWS", 1000)
+    monkeypatch.setattr(engine, "KEPT_LIMIT", 0)
+    monkeypatch.setattr(engine, "SWEEP_FRAMES", 1)
+    monkeypatch.setattr(run, "open_source", lambda *inputs, open_source=run.open_source, **options: open_source(*inputs, window_bytes=8192, rows=64, **options))
+    asked = [(CLIENT, b"GET /owa/ HTTP/1.1\r\nHost: a\r\n\r\n" * 10), (SERVER, b"HTTP/1.1 200 ok\r\nContent-Length: 0\r\n\r\n" * 10)]
+    talks = [Talk(client_port=1000 + n, server_port=80, clock=Talk().clock + n * 10**9).open().turns(asked * 10) for n in range(30)]
+    held: list[int] = []
+    batch = run._Worker._batch
+
+    def watched(worker, one):
+        batch(worker, one)
+        held.append(sum(conversation.n_rows for conversation in worker.open.values()))
+        assert worker.open_rows == held[-1]
+
+    monkeypatch.setattr(run._Worker, "_batch", watched)
+    result = pcapsec.analyze(io.BytesIO(pcap([frame for talk in talks for frame in talk.frames()])))
+    assert 500 < max(held) <= 1000
+    assert len(result.http) == 3000 and result.sessions["completeness"].eq("evicted").sum() >= 20
+
+
 def test_the_callers_garbage_collection_stays_as_it_was():
     before = gc.get_threshold()
     pcapsec.analyze(str(ROOT / "samples" / "smtp-helo.pcap"))

@@ -29,7 +29,7 @@ class Conversation:
     """
 
     __slots__ = ("row", "parsers", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "around", "tls_from", "marks", "n_marks", "base",
-                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "fault", "example")
+                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "n_rows", "fault", "example")
 
     def __init__(self, row: list[int], result: list[int], parsers: dict[str, Any] = PARSERS):
         self.row = row
@@ -53,6 +53,7 @@ class Conversation:
         self.gap_bytes = [0, 0]
         self.n_gaps = 0
         self.totals: list[int] | None = None  # assembly's counts of all pieces so far, in the columns of its results
+        self.n_rows = 0  # that it holds, as `grown` found them
         self.fault: str | None = None
         self.example: tuple[bytes, bytes] | None = None  # regular TLS that others may be like: its key, its certificates (pipeline/regular.py)
 
@@ -111,6 +112,17 @@ class Conversation:
         if self.waiting is not None:
             self._recognise([], b"", True)
         self._finish()
+
+    def grown(self) -> int:
+        """How many rows it has come to hold since it was asked last."""
+        facts, before = self.facts, self.n_rows
+        if facts is not None:
+            self.n_rows = len(facts.logins) + len(facts.messages) + len(facts.anomalies)
+            if facts.http is not None:
+                self.n_rows += len(facts.http.requests)
+            if facts.rpc:
+                self.n_rows += sum(len(rpc.contexts) for rpc in facts.rpc)
+        return self.n_rows - before
 
     def _feed_turns(self, turns: list[list[int]], data: bytes) -> None:
         """Turns to the parser. A parser never raises on traffic: if one does, that is our fault, told once, and the run goes on."""

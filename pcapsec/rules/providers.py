@@ -2,7 +2,7 @@
 
 An entry stands for its name and all names below it; the longest that fits wins. Without a service the entry says whose host it is, and its first label what it is for.
 
-Sources, as of November 2026: Microsoft's list of endpoints of Microsoft 365, part Exchange Online (version 2022072800, and its lists for China and the US government);
+Names from: Microsoft's list of endpoints of Microsoft 365, part Exchange Online (version 2022072800, and its lists for China and the US government);
 Thunderbird's database of provider settings (thunderbird/autoconfig, folder ispdb); for mail exchangers and filtering services the names that
 their customers enter as MX, and for programs that send through a service the relay names of its documentation.
 """

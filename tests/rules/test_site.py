@@ -47,7 +47,7 @@ def test_memory_has_a_ceiling(monkeypatch):
     for n in range(20):
         site.scope(f"10.0.0.{n}")
         site.nearness(f"10.0.0.{n}", "10.0.0.1")
-        assert site.first_time(n) and not site.first_time(n)
+        assert site.first_time(("PS000", n)) and not site.first_time(("PS000", n))
         assert max(len(site._scopes), len(site._said)) <= 3
 
 

@@ -11,7 +11,7 @@ Evidence
     ja4: what it is, its suites and its extensions, in three parts.
 
 Not a finding when
-    - the same fingerprint of the same client was already told in this run; each connection's is in table tls.
+    - the same fingerprint was already told in this run, of whatever client; that of each connection is in table tls.
     Browsers shuffle their extensions, which makes a new JA3 each time; JA4 sorts them.
 
 References
@@ -38,6 +38,6 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     offer = tls.offer
     if offer is None:
         return not_observable(session.unseen_client or "no_client_hello")
-    if offer.ja4 is None or not site.first_time((RULE.id, session.client_ip, offer.ja4)):
+    if offer.ja4 is None or not site.first_time((RULE.id, offer.ja4)):
         return PASS
     return fail(RULE, tls, f"{session.client_ip} uses a TLS client with the fingerprint {offer.ja4}", {"ja3": offer.ja3, "ja4": offer.ja4}, side=CLIENT)
