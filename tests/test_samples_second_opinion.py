@@ -1,6 +1,8 @@
 """Scapy and Wireshark (through pyshark) look at the samples too: the same packets, the same conversations, and filters that Wireshark takes."""
 from __future__ import annotations
 
+import asyncio
+
 import pyshark
 import pytest
 import scapy.packet
@@ -30,6 +32,12 @@ def test_the_certificate_of_a_recording_is_nobodys():
     length = int.from_bytes(data[at + 6:at + 9])
     certificate = x509.load_der_x509_certificate(data[at + 9:at + 9 + length])
     assert certificate.subject.rfc4514_string() == certificate.issuer.rfc4514_string() == "CN=mail.example.org"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop():
+    """pyshark asks for the current event loop, and other tests may have closed theirs; it uses this one to the end, so it stays open."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 def frames(path: str, display_filter: str) -> list[int]:

@@ -12,11 +12,13 @@ import queue
 import shutil
 import signal
 import threading
+import time
 from typing import Any, Iterator
 
 from ..errors import PcapsecError
 
 MAX_SILENCE_S = 300.0  # without a packet; tshark reads thousands in a second
+MAX_ENDING_S = 10.0  # that a tshark which was killed, or has closed its output, may take to be gone
 _AHEAD = 256  # packets that may wait for us
 _CONFIGURATION = "WIRESHARK_CONFIG_DIR"
 _environment = threading.Lock()
@@ -89,12 +91,12 @@ class Packets:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        while self._thread.is_alive():  # whoever waits to hand a packet over is let go
+        deadline = time.monotonic() + 2 * MAX_ENDING_S
+        while self._thread.is_alive() and time.monotonic() < deadline:  # whoever waits to hand a packet over is let go
             try:
                 self._queue.get(timeout=0.05)
             except queue.Empty:
                 pass
-        self._thread.join()
 
     def __iter__(self) -> Iterator[Any]:
         while True:
@@ -126,6 +128,8 @@ class Packets:
             loop.close()
 
     def _read(self, loop: Any) -> str | None:
+        import asyncio
+
         from pyshark import FileCapture
 
         folder, started = self._folder, []
@@ -142,9 +146,8 @@ class Packets:
             async def _cleanup_subprocess(self, process: Any) -> None:
                 if not self._eof_reached:
                     _end(process)
-                while await process.stdout.read(1 << 16):
-                    pass
-                await process.wait()
+                with contextlib.suppress(asyncio.TimeoutError):  # seen once: tshark had ended and the loop was never told
+                    await asyncio.wait_for(_ended(process), MAX_ENDING_S)
 
         def look() -> None:
             """End a tshark that nobody waits for any more."""
@@ -178,6 +181,13 @@ class Packets:
             except queue.Full:
                 continue
         return False
+
+
+async def _ended(process: Any) -> None:
+    """Read what a process still says, and wait until it is gone."""
+    while await process.stdout.read(1 << 16):
+        pass
+    await process.wait()
 
 
 def _end(process: Any) -> None:

@@ -60,7 +60,7 @@ def test_options_reach_the_pipeline(engine, capsys):
     assert run("analyze", "a", "b", "--jobs", 3, "--join", "--assessments", "full", "--host", "10.0.0.0/8", "--port", 25, "--since", "2024-05-01", "--until",
                "2024-05-01T10:00:00.5+02:00", "--quiet") == 0
     filters = engine.asked.pop("filters")
-    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True, "keys": None}
+    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True, "keys": None, "trust": None}
     assert (filters.host, filters.port, filters.since_ns, filters.until_ns) == ("10.0.0.0/8", 25, 1_714_521_600_000_000_000, 1_714_550_400_500_000_000)
     assert capsys.readouterr() == ("", "")
 
@@ -147,7 +147,7 @@ def test_formats_and_findings_beside_them(engine, tmp_path, capsysbinary, format
     result = pcapsec.load(tmp_path / "out")
     assert result.findings["finding_id"].tolist() == ["00000000000000cc", "00000000000000aa", "00000000000000bb"]
     assert [row["finding_id"] for row in csv.DictReader((tmp_path / "f.csv").open())] == result.findings["finding_id"].tolist()
-    assert sorted(os.listdir(tmp_path)) == ["f.csv", "out"] and len(os.listdir(tmp_path / "out")) == 12
+    assert sorted(os.listdir(tmp_path)) == ["f.csv", "out"] and len(os.listdir(tmp_path / "out")) == len(schema.TABLES)
     assert run("analyze", "a", "--csv", "-") == 0
     assert capsysbinary.readouterr().out == (tmp_path / "f.csv").read_bytes()
 
