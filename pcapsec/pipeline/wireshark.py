@@ -11,6 +11,7 @@ import os
 import queue
 import shutil
 import signal
+import sys
 import threading
 import time
 from typing import Any, Iterator
@@ -56,6 +57,26 @@ def find() -> str:
     except ImportError:
         raise WiresharkMissing("pyshark is not installed, which decryption and --verify need: pip install pyshark") from None
     return os.path.abspath(path)
+
+
+@contextlib.contextmanager
+def _waited_for() -> Iterator[None]:
+    """A process that is started meanwhile is waited for by a thread of its own, whatever thread starts it.
+
+    A program that used pyshark in its main thread was left with a watcher that hangs on a loop which may not run any more. Replacing it by `set_child_watcher` would close it.
+    """
+    import asyncio
+
+    policy = asyncio.get_event_loop_policy() if sys.version_info < (3, 14) else None  # then there is nothing left to choose
+    before = getattr(policy, "_watcher", None)
+    if before is None or before.is_active():
+        yield
+        return
+    policy._watcher = asyncio.ThreadedChildWatcher()
+    try:
+        yield
+    finally:
+        policy._watcher = before
 
 
 class Packets:
@@ -138,7 +159,7 @@ class Packets:
             """With a configuration of its own; and waited for, where pyshark would end tshark behind the back of the loop that watches it."""
 
             async def _get_tshark_process(self, *arguments: Any, **keywords: Any) -> Any:
-                with _environment, _configured(folder):  # pyshark lets tshark inherit our environment
+                with _environment, _configured(folder), _waited_for():  # pyshark lets tshark inherit our environment
                     process = await super()._get_tshark_process(*arguments, **keywords)
                 started.append(process)
                 return process

@@ -15,16 +15,22 @@ MAX_ELEMENTS = 4000  # looked at in one structure; one of a hundred recipients a
 _MAX_DEPTH = 12
 _MAX_NAMES = 16  # different algorithms of one kind
 
-ENVELOPED, AUTH_ENVELOPED, SIGNED, COMPRESSED, ENCRYPTED = "1.2.840.113549.1.7.3", "1.2.840.113549.1.9.16.1.23", "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.9", "1.2.840.113549.1.7.6"
-FORMS = {ENVELOPED: "enveloped-data", AUTH_ENVELOPED: "authEnveloped-data", SIGNED: "signed-data", COMPRESSED: "compressed-data", ENCRYPTED: "encrypted-data"}
-CONTENT_CIPHERS: dict[str, tuple[str, int | None, bool]] = {  # OID -> name, key bits, authenticated; RFC 3370 §5, RFC 3565, RFC 5084, RFC 8103, RFC 3657, RFC 4010
+ENVELOPED, SIGNED, ENCRYPTED = "1.2.840.113549.1.7.3", "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.6"
+AUTH_ENVELOPED, COMPRESSED = "1.2.840.113549.1.9.16.1.23", "1.2.840.113549.1.9.16.1.9"
+FORMS = {
+    ENVELOPED: "enveloped-data", AUTH_ENVELOPED: "authEnveloped-data", SIGNED: "signed-data", COMPRESSED: "compressed-data", ENCRYPTED: "encrypted-data",
+}
+# OID -> name, key bits, authenticated; RFC 3370 §5, RFC 3565, RFC 5084, RFC 8103, RFC 3657, RFC 4010
+CONTENT_CIPHERS: dict[str, tuple[str, int | None, bool]] = {
     "1.2.840.113549.3.7": ("3DES-CBC", 168, False), "1.2.840.113549.3.2": ("RC2-CBC", None, False), "1.3.14.3.2.7": ("DES-CBC", 56, False),
     "1.2.840.113549.3.4": ("RC4", None, False), "1.2.840.113533.7.66.10": ("CAST5-CBC", 128, False), "1.3.6.1.4.1.188.7.1.1.2": ("IDEA-CBC", 128, False),
-    "2.16.840.1.101.3.4.1.2": ("AES-128-CBC", 128, False), "2.16.840.1.101.3.4.1.22": ("AES-192-CBC", 192, False), "2.16.840.1.101.3.4.1.42": ("AES-256-CBC", 256, False),
-    "2.16.840.1.101.3.4.1.6": ("AES-128-GCM", 128, True), "2.16.840.1.101.3.4.1.26": ("AES-192-GCM", 192, True), "2.16.840.1.101.3.4.1.46": ("AES-256-GCM", 256, True),
-    "2.16.840.1.101.3.4.1.7": ("AES-128-CCM", 128, True), "2.16.840.1.101.3.4.1.27": ("AES-192-CCM", 192, True), "2.16.840.1.101.3.4.1.47": ("AES-256-CCM", 256, True),
-    "1.2.840.113549.1.9.16.3.18": ("ChaCha20-Poly1305", 256, True), "1.2.392.200011.61.1.1.1.2": ("Camellia-128-CBC", 128, False),
-    "1.2.392.200011.61.1.1.1.3": ("Camellia-192-CBC", 192, False), "1.2.392.200011.61.1.1.1.4": ("Camellia-256-CBC", 256, False), "1.2.410.200004.1.4": ("SEED-CBC", 128, False),
+    "2.16.840.1.101.3.4.1.2": ("AES-128-CBC", 128, False), "2.16.840.1.101.3.4.1.22": ("AES-192-CBC", 192, False),
+    "2.16.840.1.101.3.4.1.42": ("AES-256-CBC", 256, False), "2.16.840.1.101.3.4.1.6": ("AES-128-GCM", 128, True),
+    "2.16.840.1.101.3.4.1.26": ("AES-192-GCM", 192, True), "2.16.840.1.101.3.4.1.46": ("AES-256-GCM", 256, True),
+    "2.16.840.1.101.3.4.1.7": ("AES-128-CCM", 128, True), "2.16.840.1.101.3.4.1.27": ("AES-192-CCM", 192, True),
+    "2.16.840.1.101.3.4.1.47": ("AES-256-CCM", 256, True), "1.2.840.113549.1.9.16.3.18": ("ChaCha20-Poly1305", 256, True),
+    "1.2.392.200011.61.1.1.1.2": ("Camellia-128-CBC", 128, False), "1.2.392.200011.61.1.1.1.3": ("Camellia-192-CBC", 192, False),
+    "1.2.392.200011.61.1.1.1.4": ("Camellia-256-CBC", 256, False), "1.2.410.200004.1.4": ("SEED-CBC", 128, False),
     "1.2.643.2.2.21": ("GOST28147", 256, False), "1.2.643.7.1.1.5.1.1": ("Magma-CTR", 256, False), "1.2.643.7.1.1.5.2.1": ("Kuznyechik-CTR", 256, False),
 }
 KEY_TRANSPORTS = {"1.2.840.113549.1.1.1": "RSA", "1.2.840.113549.1.1.7": "RSA-OAEP", "1.2.840.113549.1.9.16.3.14": "RSA-KEM"}
@@ -162,7 +168,7 @@ def _content_info(reader: _Reader, sealing: Sealing) -> None:
 
 
 def _enveloped(reader: _Reader, span: Span, sealing: Sealing) -> None:
-    """EnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET, encryptedContentInfo SEQUENCE … } (RFC 5652 §6.1, RFC 5083 §2.1)."""
+    """EnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET, encryptedContentInfo … } (RFC 5652 §6.1, RFC 5083 §2.1)."""
     for tag, content, whole in reader.elements(span):
         if tag == 0x31:
             _recipients(reader, content, whole, sealing)
@@ -226,7 +232,7 @@ def _recipient(reader: _Reader, tag: int, span: Span) -> tuple[str | None, int |
 
 
 def _signed(reader: _Reader, span: Span, whole: bool, sealing: Sealing) -> None:
-    """SignedData ::= SEQUENCE { version, digestAlgorithms SET, encapContentInfo SEQUENCE, certificates [0], crls [1], signerInfos SET } (RFC 5652 §5.1)."""
+    """SignedData ::= SEQUENCE { version, digestAlgorithms SET, encapContentInfo, certificates [0], crls [1], signerInfos SET } (RFC 5652 §5.1)."""
     sets = 0
     has_content, n_signers = False, 0
     digests: dict[str, None] = dict.fromkeys(sealing.digests)

@@ -3,8 +3,8 @@
     look(value, lower, body, ended, message)   # fills protection, sealing, tnef, part_types; True: the end of the content is wanted too
     look_at_end(tail, message)                 # the signature of multipart/signed, which stands last
 
-Only what was kept of the body is read, parts by their delimiters (RFC 2046 §5.1), at most `MAX_PARTS` and `MAX_DEPTH` deep. Parts that are cut are read as far as they go.
-Nothing raises. Ordinary mail hardly comes here: text and multipart/alternative only need one search for armor.
+Only what was kept of the body is read, parts by their delimiters (RFC 2046 §5.1), at most `MAX_PARTS` and `MAX_DEPTH` deep. Parts that are cut are read as
+far as they go. Nothing raises. Ordinary mail hardly comes here: text and multipart/alternative only need one search for armor.
 """
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ class _Looker:
             return self._encrypted(part, depth)
         if kind == b"multipart/mixed":
             return self._mixed(part, depth)
-        if kind == b"application/ms-tnef" or b"winmail.dat" in part.lower or part.text[part.at:part.at + 12].lstrip()[:5] == _TNEF_BASE64 or part.text[part.at + 1:part.at + 5] == _TNEF:
+        front = part.text[part.at:part.at + 12]
+        if kind == b"application/ms-tnef" or b"winmail.dat" in part.lower or front.lstrip()[:5] == _TNEF_BASE64 or front[1:5] == _TNEF:
             self.message.tnef = True
         return None
 

@@ -3,9 +3,9 @@
     armor_at(text)                        # where armor begins that is not quoted
     fill_pgp(text, at, whole, sealing)    # the armored message there
 
-The packets tell: session keys for public keys (1) or passwords (3), then one encrypted container. The oldest container (9) has no protection against alteration, which EFAIL
-used; 18 in version 1 has a hash inside, 18 in version 2 and GnuPG's 20 are AEAD. Signed-only messages wear the same armor: there the first packets are a signature's,
-literal or compressed data. Nothing raises.
+The packets tell: session keys for public keys (1) or passwords (3), then one encrypted container. The oldest container (9) has no protection against
+alteration, which EFAIL used; 18 in version 1 has a hash inside, 18 in version 2 and GnuPG's 20 are AEAD. Signed-only messages wear the same armor: there
+the first packets are a signature's, literal or compressed data. Nothing raises.
 """
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX_ARMOR_BYTES = 49152
 PUBLIC_KEYS = {1: "RSA", 2: "RSA", 16: "ElGamal", 18: "ECDH", 25: "X25519", 26: "X448", 35: "ML-KEM-768+X25519", 36: "ML-KEM-1024+X448"}  # RFC 9580 §9.1
 SIGNERS = {1: "RSA", 3: "RSA", 17: "DSA", 19: "ECDSA", 22: "EdDSA", 27: "Ed25519", 28: "Ed448"}
 CIPHERS = {  # RFC 9580 §9.3: name, key bits
-    1: ("IDEA", 128), 2: ("3DES", 168), 3: ("CAST5", 128), 4: ("Blowfish", 128), 7: ("AES-128", 128), 8: ("AES-192", 192), 9: ("AES-256", 256), 10: ("Twofish-256", 256),
-    11: ("Camellia-128", 128), 12: ("Camellia-192", 192), 13: ("Camellia-256", 256),
+    1: ("IDEA", 128), 2: ("3DES", 168), 3: ("CAST5", 128), 4: ("Blowfish", 128), 7: ("AES-128", 128), 8: ("AES-192", 192), 9: ("AES-256", 256),
+    10: ("Twofish-256", 256), 11: ("Camellia-128", 128), 12: ("Camellia-192", 192), 13: ("Camellia-256", 256),
 }
 AEAD = {1: "EAX", 2: "OCB", 3: "GCM"}  # §9.6
 DIGESTS = {1: "MD5", 2: "SHA-1", 3: "RIPEMD-160", 8: "SHA-256", 9: "SHA-384", 10: "SHA-512", 11: "SHA-224", 12: "SHA3-256", 14: "SHA3-512"}  # §9.5
@@ -200,7 +200,10 @@ def _compressed(body: bytes, sealing: Sealing) -> None:
 
 
 def _signature(tag: int, body: bytes, sealing: Sealing) -> None:
-    """One-pass signature (§5.4): version, type, hash, key algorithm. Signature (§5.2.3): version, type, key algorithm, hash; version 3 (§5.2.2) has its hash behind the key id."""
+    """One-pass signature (§5.4): version, type, hash, key algorithm. Signature (§5.2.3): version, type, key algorithm, hash.
+
+    Version 3 of a signature (§5.2.2) has both behind the key id.
+    """
     if tag == _ONE_PASS and len(body) >= 4:
         digest, signer = body[2], body[3]
     elif len(body) >= 4 and body[0] in (4, 5, 6):

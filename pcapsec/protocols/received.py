@@ -53,7 +53,9 @@ _known: dict[bytes, Known] = {}
 _days: dict[tuple[str, str, str], int | None] = {}
 
 _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_ZONES = {"gmt": 0, "ut": 0, "utc": 0, "z": 0, "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420}  # RFC 5322 §4.3
+_ZONES = {  # RFC 5322 §4.3; minutes
+    "gmt": 0, "ut": 0, "utc": 0, "z": 0, "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420,
+}
 
 
 def read_hops(text: bytes, lower: bytes, at: int, message: Message) -> None:

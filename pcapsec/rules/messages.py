@@ -46,7 +46,10 @@ def hop_text(hop: Hop) -> str:
 
 def hop_evidence(hop: Hop) -> dict[str, Any]:
     """A Received step as evidence."""
-    shown = {"hop": hop.hop, "from": hop.from_host, "ip": hop.from_ip, "by": hop.by_host, "with": hop.with_protocol, "tls_version": hop.tls_version, "tls_cipher": hop.tls_cipher}
+    shown = {
+        "hop": hop.hop, "from": hop.from_host, "ip": hop.from_ip, "by": hop.by_host, "with": hop.with_protocol, "tls_version": hop.tls_version,
+        "tls_cipher": hop.tls_cipher,
+    }
     return {key: value for key, value in shown.items() if value is not None}
 
 

@@ -1,8 +1,8 @@
 """Which findings of a session tell one story, and which of them is its root.
 
 A credential that was sent stands above what made that possible; without one, the missing or unused protection stands above what passed in clear.
-A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one. What else is said about the content of a message hangs on the finding
-that it passed in clear (PS206), or on that one's root.
+A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one. What else is said about the content of a message hangs
+on the finding that it passed in clear (PS206), or on that one's root.
 
 HTTP, RPC, LDAP and SMB: a conversation is one story, whose root is the strongest finding. Between equals the order is RPC's missing encryption (outer,
 then inner: PS512, PS502, PS501), then credentials, then content. What speaks of one login hangs on the strongest of its kind for that login: NTLMv1

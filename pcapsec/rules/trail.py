@@ -1,7 +1,7 @@
 """The same message on several hops: what each conversation showed of it, joined by Message-ID at the end of the run.
 
-A message that is sent by SMTP has so many Received fields; the server that takes it puts one more on top. So the field that a server wrote about a captured conversation
-is the next one above those that the message had there, in every later copy of the message.
+A message that is sent by SMTP has so many Received fields; the server that takes it puts one more on top. So the field that a server wrote about a captured
+conversation is the next one above those that the message had there, in every later copy of the message.
 """
 from __future__ import annotations
 

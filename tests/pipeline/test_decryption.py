@@ -6,6 +6,8 @@ import io
 import os
 import random
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy
@@ -440,3 +442,20 @@ def test_a_tap_never_raises():
         owner, tap = tapped([(side, bytes(data)) for side, data in damaged], keys, step=shaken.choice((0, 3, 500)))
         tap.gap(shaken.randrange(2), 100, 10**6)
         owner.close()
+
+
+USED_BEFORE = """
+import asyncio, pyshark
+asyncio.set_event_loop(asyncio.new_event_loop())
+with pyshark.FileCapture("samples/smtp-helo.pcap", keep_packets=False) as capture:
+    assert sum(1 for packet in capture) > 5
+import pcapsec
+result = pcapsec.analyze("samples/keys-embedded.pcapng")
+print(result.errors, result.captures["decrypted_sessions"].tolist())
+"""
+
+
+def test_a_program_that_used_pyshark_itself():
+    """In the main thread pyshark leaves a watcher of processes that hangs on its own loop."""
+    done = subprocess.run([sys.executable, "-c", USED_BEFORE], cwd=FOLDER.parent, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "[] [1]\n"), done.stderr

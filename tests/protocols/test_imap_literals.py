@@ -266,4 +266,4 @@ def test_repetition_costs_no_more_than_linear_time(side, unit):
         return time.process_time() - start
 
     seconds(20_000)
-    assert seconds(400_000) < 40 * max(seconds(40_000), 0.004)
+    assert min(seconds(400_000) for _again in range(3)) < 40 * max(seconds(40_000), 0.004)

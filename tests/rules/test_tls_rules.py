@@ -210,14 +210,19 @@ def test_without_tls_no_rule_of_the_family_is_asked(court, session, rules):
     assert all(rule.protocols == TLS for rule in rules.values() if rule.category == "tls")
 
 
-@pytest.mark.parametrize("rule_id, fields", [("PS416", {"extended_master_secret": False}), ("PS417", {"heartbeat": True}), ("PS454", {}), ("PS442", {"offer_extensions": ()}),
+@pytest.mark.parametrize("rule_id, fields", [("PS416", {"extended_master_secret": False}), ("PS417", {"heartbeat": True}), ("PS442", {"offer_extensions": ()}),
                                              ("PS440", {"offer_versions": ("TLSv1.0",)}), ("PS441", {"offer_suites": ("TLS_RSA_WITH_AES_128_CBC_SHA",)}),
                                              ("PS455", {**MODERN, "group": "X25519MLKEM768"}), ("PS456", {"offer_encrypted_client_hello": True})])
 def test_told_once(court, tls, rule_id, fields):
     assert len(court.findings(tls(**fields), rule_id)) == 1
     assert court.verdict(tls(**fields), rule_id) == ("pass", "")
     other = {"server_ip": "203.0.113.99", "client_ip": "198.51.100.99"}
-    assert len(court.findings(tls(**fields, on=other), rule_id)) == 1
+    assert len(court.findings(tls(**fields, on=other), rule_id)) == (rule_id != "PS454")  # a program is told once, whoever runs it
+
+
+def test_a_fingerprint_is_told_once_whoever_has_it(court, tls):
+    assert len(court.findings(tls(), "PS454")) == 1
+    assert court.verdict(tls(on={"server_ip": "203.0.113.99", "client_ip": "198.51.100.99"}), "PS454") == ("pass", "")
 
 
 @pytest.mark.parametrize("name, weakness, bits, is_cbc, is_aead, is_ephemeral", [

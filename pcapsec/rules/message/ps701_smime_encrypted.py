@@ -1,8 +1,8 @@
 """PS701: a message is encrypted with S/MIME.
 
 What
-    A message that passed outside TLS is application/pkcs7-mime with enveloped or authenticated-enveloped data (CMS), or holds such a part. A .p7m file counts when
-    its CMS structure says so; what the structure says outweighs the parameter smime-type.
+    A message that passed outside TLS is application/pkcs7-mime with enveloped or authenticated-enveloped data (CMS), or holds such a part. A .p7m file
+    counts when its CMS structure says so; what the structure says outweighs the parameter smime-type.
 
 Why
     The content stays closed to who reads the wire. Envelope, headers and size do not.

@@ -1,8 +1,8 @@
 """PS702: a message is signed, and readable.
 
 What
-    A message that passed outside TLS is signed and not encrypted: multipart/signed, S/MIME signed-data (opaque, which looks like an encrypted one and is not), or the
-    same with OpenPGP.
+    A message that passed outside TLS is signed and not encrypted: multipart/signed, S/MIME signed-data (opaque, which looks like an encrypted one and is
+    not), or the same with OpenPGP.
 
 Why
     A signature shows who wrote it. It hides nothing: opaque signed-data only needs base64 to be undone.

@@ -1,11 +1,12 @@
 """PS703: S/MIME with a weak algorithm.
 
 What
-    A message's content is encrypted with DES, triple DES, RC2 or RC4, or its signature hashes with MD5, MD2 or SHA-1. Encryption in CBC mode, which most mailers still use, is told as info.
+    A message's content is encrypted with DES, triple DES, RC2 or RC4, or its signature hashes with MD5, MD2 or SHA-1. Encryption in CBC mode, which most
+    mailers still use, is told as info.
 
 Why
-    Forty bits of RC2 are tried through in hours, DES in days; 3DES and RC2 left the standard. Signatures over MD5 and SHA-1 can be moved to another text. CBC notices no
-    change: EFAIL wrote itself into such messages and had the recipient's mailer send the text out.
+    Forty bits of RC2 are tried through in hours, DES in days; 3DES and RC2 left the standard. Signatures over MD5 and SHA-1 can be moved to another text.
+    CBC notices no change: EFAIL wrote itself into such messages and had the recipient's mailer send the text out.
 
 Evidence
     weak: what is weak, in words.

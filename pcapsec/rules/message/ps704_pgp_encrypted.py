@@ -1,12 +1,12 @@
 """PS704: a message is encrypted with OpenPGP.
 
 What
-    A message that passed outside TLS is PGP/MIME (multipart/encrypted), or has armor of a PGP message in its text whose first packets are keys and encrypted data. A signed-only message wears
-    the same armor; there they are a signature's.
+    A message that passed outside TLS is PGP/MIME (multipart/encrypted), or has armor of a PGP message in its text whose first packets are keys and
+    encrypted data. A signed-only message wears the same armor; there they are a signature's.
 
 Why
-    The content stays closed to who reads the wire. Envelope, headers, size and the recipients' key ids do not. The oldest kind of container (SED) lets its ciphertext be
-    altered without notice, which EFAIL used: that is medium.
+    The content stays closed to who reads the wire. Envelope, headers, size and the recipients' key ids do not. The oldest kind of container (SED) lets its
+    ciphertext be altered without notice, which EFAIL used: that is medium.
 
 Evidence
     form: multipart-encrypted or inline.
@@ -57,7 +57,8 @@ def judge(session: Session, message: Message, site: Site) -> Finding | Verdict:
         return PASS
     severity, reason = ("medium", "no integrity protection") if sealing.packet == "SED" else (RULE.severity, "")
     return Finding(
-        rule=RULE, severity=severity, severity_reason=reason, confidence="high" if sealing.packet is not None or sealing.key_ids else "medium", variant=sealing.form,
+        rule=RULE, severity=severity, severity_reason=reason, variant=sealing.form,
+        confidence="high" if sealing.packet is not None or sealing.key_ids else "medium",
         title=f"A message {name_of(message)} is encrypted with OpenPGP" + (", in the old way that notices no change" if sealing.packet == "SED" else ""),
         side=message.side, at=message.at,
         evidence={

@@ -1,8 +1,9 @@
 """PS708: an earlier hop of a message was in clear.
 
 What
-    A Received field of a message names a network protocol without TLS: `with SMTP`, `ESMTP`, `ESMTPA`, `LMTP`, `HTTP` and the UTF8 forms, or `Microsoft SMTP Server`, and no clause or comment
-    about TLS. Postfix, Exim, Sendmail, Exchange, Gmail, qmail, Courier, Haraka, OpenSMTPD, MDaemon, Domino and their like are understood.
+    A Received field of a message names a network protocol without TLS: `with SMTP`, `ESMTP`, `ESMTPA`, `LMTP`, `HTTP` and the UTF8 forms, or `Microsoft
+    SMTP Server`, and no clause or comment about TLS. Postfix, Exim, Sendmail, Exchange, Gmail, qmail, Courier, Haraka, OpenSMTPD, MDaemon, Domino and their
+    like are understood.
 
 Why
     One hop in clear is enough to read the message, however well the others are protected.
@@ -13,9 +14,11 @@ Evidence
     message_id: which message.
 
 Not a finding when
-    - the step stays within a host or a mail system: localhost, `with mapi`, `with local`, `by uid`, `via Frontend Transport`, or nobody is named who handed it over.
+    - the step stays within a host or a mail system: localhost, `with mapi`, `with local`, `by uid`, `via Frontend Transport`, or nobody is named who handed
+      it over.
     - the field says nothing about the protocol.
-    What servers before one's own wrote proves nothing: confidence is medium where a clear hop is the last one before the captured conversation, low for older ones.
+    What servers before one's own wrote proves nothing: confidence is medium where a clear hop is the last one before the captured conversation, low for
+    older ones.
 
 References
     RFC 3848 §1

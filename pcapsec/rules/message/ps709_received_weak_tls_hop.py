@@ -21,9 +21,10 @@ References
 """
 from __future__ import annotations
 
+import functools
 import re
 
-from ...records import CLIENT, SERVER, Finding, Hop, Message, Session
+from ...records import CLIENT, SERVER, Finding, Message, Session
 from ..messages import MAX_SHOWN_HOPS, PRIVATE_MAIL, adjacent, hop_evidence, hop_text, without_sealing
 from ..rule import Rule, Verdict
 from ..site import Site
@@ -39,7 +40,7 @@ WEAK_CIPHERS = re.compile(r"RC4|ARCFOUR|3DES|DES[-_]CBC|DES[-_]EDE|\bEXP|EXPORT|
 
 
 def judge(session: Session, message: Message, site: Site) -> Finding | Verdict:
-    weak = [hop for hop in message.hops if hop.protected and _is_weak(hop)]
+    weak = [hop for hop in message.hops if hop.protected and is_weak(hop.tls_version, hop.tls_cipher)]
     if not weak:
         return without_sealing(session, message)
     first = weak[0]
@@ -50,5 +51,7 @@ def judge(session: Session, message: Message, site: Site) -> Finding | Verdict:
     )
 
 
-def _is_weak(hop: Hop) -> bool:
-    return hop.tls_version in WEAK_VERSIONS or hop.tls_cipher is not None and WEAK_CIPHERS.search(hop.tls_cipher) is not None
+@functools.lru_cache(1024)
+def is_weak(version: str | None, cipher: str | None) -> bool:
+    """Whether a TLS version or cipher suite, as a Received field names them, is weak."""
+    return version in WEAK_VERSIONS or cipher is not None and WEAK_CIPHERS.search(cipher) is not None

@@ -1,8 +1,8 @@
 """PS710: a Received field says something else than the wire.
 
 What
-    A message was captured on one hop, and again further on. There its header has the field that the server of the first hop wrote, and it names TLS, though the hop was seen
-    in clear; or it names no TLS, though the hop was TLS that was read with its keys.
+    A message was captured on one hop, and again further on. There its header has the field that the server of the first hop wrote, and it names TLS, though
+    the hop was seen in clear; or it names no TLS, though the hop was TLS that was read with its keys.
 
 Why
     Something between the two ends takes TLS off or puts it on: a load balancer or mail gateway that nobody thinks of, or somebody else.
@@ -16,7 +16,8 @@ Evidence
     header_session: the conversation whose message has the field.
 
 Not a finding when
-    - the field's sender is neither the client's address nor its name in the conversation on the wire, or it is not the next field above those that the message then had.
+    - the field's sender is neither the client's address nor its name in the conversation on the wire, or it is not the next field above those that the
+      message then had.
     - one of the two ends is this host itself.
     A TLS offloader in front of the server is the usual and harmless cause.
 
