@@ -179,9 +179,9 @@ def _say_what_takes_long() -> None:
     from ..kernels.jit import FOLDER, is_compiled
 
     if FOLDER is None:
-        click.echo("pcapsec: compiling for this processor, about 15 seconds; there is no folder that only you can write to keep it in (set XDG_CACHE_HOME)", err=True)
+        click.echo("pcapsec: compiling for this processor, about half a minute; there is no folder that only you can write to keep it in (set XDG_CACHE_HOME)", err=True)
     elif not is_compiled():
-        click.echo(f"pcapsec: compiling for this processor, about 15 seconds, once; kept in {FOLDER}", err=True)
+        click.echo(f"pcapsec: compiling for this processor, about half a minute, once; kept in {FOLDER}", err=True)
 
 
 def _key(path: str | None) -> bytes | None:

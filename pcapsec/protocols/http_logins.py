@@ -163,7 +163,7 @@ class Logins:
         mechanism = login.mechanism
         secret = login.secret if mechanism in ("BASIC", "BEARER", "FORM") else login.details.get("spn") or login.details.get("ntlm_version") or login.details.get("realm")
         key = (mechanism, login.principal, login.domain, secret, row.host, proxy, login.result)
-        known = self._known.get(key)
+        known = self._known.get(key) or self._same_but_for_an_answer(key, login, status)
         if known is not None:
             known.details["n_requests"] += 1
             return known
@@ -180,6 +180,18 @@ class Logins:
         details["proxy"], details["host"], details["path"], details["service"] = proxy, row.host, row.path, row.service
         self._facts.logins.append(login)
         return login
+
+    def _same_but_for_an_answer(self, key: tuple, login: Login, status: int | None) -> Login | None:
+        """The equal login of another request where the answer to one of both was not seen: it is told with the outcome that was."""
+        if status is None:
+            return next((known for result in ("success", "failed") if (known := self._known.get((*key[:-1], result))) is not None), None)
+        silent = self._known.get((*key[:-1], "unknown"))
+        if silent is None or silent.reply_code is not None or login.result == "unknown":
+            return None
+        del self._known[(*key[:-1], "unknown")]
+        silent.result, silent.reason, silent.reply_code = login.result, login.reason, str(status)
+        self._known[key] = silent
+        return silent
 
     def finish(self) -> None:
         """Nothing more comes: exchanges under way end without an outcome."""

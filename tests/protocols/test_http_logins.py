@@ -293,3 +293,18 @@ def test_login_at_the_proxy_that_refuses():
     parser = converse(TunnelParser, connect("Basic YTpi") + answer(403))
     assert (parser.handover, parser.failed, [one.principal for one in parser.facts.logins]) == (None, True, ["a"])
     assert converse(TunnelParser, connect() + answer(403)).facts.http is None
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_answer_makes_no_second_login(lost):
+    request = b"GET /ews/ HTTP/1.1\r\nHost: mail.example\r\nAuthorization: Basic dTpw\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    parser = HttpParser(start_seen=True, server_port=80)
+    for number in range(2):
+        parser.feed(CLIENT, request, number * len(request))
+        if number == lost:
+            parser.gap(SERVER, len(answer), number * len(answer))
+        else:
+            parser.feed(SERVER, answer, number * len(answer))
+    parser.finish()
+    assert [(login.principal, login.result, login.reply_code, login.details["n_requests"]) for login in parser.facts.logins] == [("u", "success", "200", 2)]
