@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy
 from numba import int64
 
-from .flow_table import MASK32, allocate, distance
+from .flow_table import MASK32, allocate, append_segment, distance
 from .jit import part
-from .layers import ACK, ACK_FLAG, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, checksum_state
+from .layers import ACK_FLAG, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, checksum_state
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _HOLE_SEGMENTS = 4  # of a side that may pass before missing bytes are taken for lost: mirror ports reorder by less
@@ -224,32 +224,9 @@ def _behind_hole(t, entry, row, side, sequence):
 @part
 def _note(t, entry, side, sequence, place, ts_ns, frame):
     """Begin a note; returns its row among the segments. The caller knows that there is room."""
-    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
-    row = scalars[SEGMENT_FREE] - 1
-    if row >= 0:
-        scalars[SEGMENT_FREE] = segments[row, S_NEXT]
-    else:
-        row = scalars[SEGMENT_TOP]
-        scalars[SEGMENT_TOP] = row + 1
-    scalars[N_LIVE] += 1
-    held = NOTE_WORDS * 8 if place >= 0 else 0
-    segments[row, S_FLOW] = side
-    segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
-    segments[row, S_LENGTH] = held << 32
-    segments[row, S_AT] = max(place, 0)
-    segments[row, S_NS] = ts_ns
-    segments[row, S_FRAME] = frame
-    segments[row, S_NEXT] = 0
-    segments[row, S_INFO] = packet[FLAGS] | ((MARK_COUNTED | (0 if packet[FLAGS] & ACK_FLAG else MARK_NO_ACK)) << 40)
-    ends = flows[entry, SEGMENTS]
-    tail = (ends & MASK32) - 1
-    if tail >= 0:
-        segments[tail, S_NEXT] = row + 1
-        flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
-    else:
-        flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
-    flows[entry, KEPT] += (held << 32) + 1
-    return row
+    flags = t.packet[FLAGS]
+    info = flags | ((MARK_COUNTED | (0 if flags & ACK_FLAG else MARK_NO_ACK)) << 40)
+    return append_segment(t, entry, side, sequence, NOTE_WORDS * 8 if place >= 0 else 0, 0, max(place, 0), ts_ns, frame, info)
 
 
 @part

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from .jit import kernel, part
+from .layers import ACK
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 MASK32 = 0xFFFFFFFF
@@ -103,6 +104,36 @@ def release_segment(segments, blocks, scalars, row):
     segments[row, S_NEXT] = scalars[SEGMENT_FREE]
     scalars[SEGMENT_FREE] = row + 1
     scalars[N_LIVE] -= 1
+
+
+@part
+def append_segment(t, entry, side, sequence, captured, wire, place, ts_ns, frame, info):
+    """Put a segment, or a note that stands for some, behind what a flow keeps; returns its row. The caller knows that there is room."""
+    segments, scalars, flows = t.segments, t.scalars, t.flows
+    row = scalars[SEGMENT_FREE] - 1
+    if row >= 0:
+        scalars[SEGMENT_FREE] = segments[row, S_NEXT]
+    else:
+        row = scalars[SEGMENT_TOP]
+        scalars[SEGMENT_TOP] = row + 1
+    scalars[N_LIVE] += 1
+    segments[row, S_FLOW] = side
+    segments[row, S_SEQ] = (sequence << 32) | t.packet[ACK]
+    segments[row, S_LENGTH] = (captured << 32) | wire
+    segments[row, S_AT] = place
+    segments[row, S_NS] = ts_ns
+    segments[row, S_FRAME] = frame
+    segments[row, S_NEXT] = 0
+    segments[row, S_INFO] = info
+    ends = flows[entry, SEGMENTS]
+    tail = (ends & MASK32) - 1
+    if tail >= 0:
+        segments[tail, S_NEXT] = row + 1
+        flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
+    else:
+        flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
+    flows[entry, KEPT] += (captured << 32) + 1
+    return row
 
 
 @part

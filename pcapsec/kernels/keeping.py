@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from numba import int64
 
-from .flow_table import MASK32, allocate, distance
+from .flow_table import MASK32, allocate, append_segment, distance
 from .jit import inlined, part
 from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, SEQ
 from .memory import copy
@@ -16,7 +16,7 @@ _TURN_KEPT = 12  # segments, or units of 4 KiB if larger, kept of what one side 
 @inlined
 def store(data, t, entry, side, sequence, ts_ns, frame, marks):
     """Store the packet's payload as segments of a flow; DONE or the table that is full."""
-    packet, segments, scalars, flows = t.packet, t.segments, t.scalars, t.flows
+    packet, segments, scalars = t.packet, t.segments, t.scalars
     length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
     info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
     while True:
@@ -30,30 +30,8 @@ def store(data, t, entry, side, sequence, ts_ns, frame, marks):
                 return ARENA_FULL
             part_length = min(part_length, n_blocks * BLOCK)
             copy(t.arena, place, data, at, part_length)
-        row = scalars[SEGMENT_FREE] - 1
-        if row >= 0:
-            scalars[SEGMENT_FREE] = segments[row, S_NEXT]
-        else:
-            row = scalars[SEGMENT_TOP]
-            scalars[SEGMENT_TOP] = row + 1
-        scalars[N_LIVE] += 1
         last_part = part_length == length
-        segments[row, S_FLOW] = side
-        segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
-        segments[row, S_LENGTH] = (part_length << 32) | (part_length + (wire - length) if last_part else part_length)
-        segments[row, S_AT] = place
-        segments[row, S_NS] = ts_ns
-        segments[row, S_FRAME] = frame
-        segments[row, S_NEXT] = 0
-        segments[row, S_INFO] = info
-        ends = flows[entry, SEGMENTS]
-        tail = (ends & MASK32) - 1
-        if tail >= 0:
-            segments[tail, S_NEXT] = row + 1
-            flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
-        else:
-            flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
-        flows[entry, KEPT] += (part_length << 32) + 1
+        append_segment(t, entry, side, sequence, part_length, part_length + (wire - length) if last_part else part_length, place, ts_ns, frame, info)
         if last_part:
             return DONE
         sequence = (sequence + part_length) & MASK32
@@ -90,27 +68,8 @@ def drop(t, entry, side, sequence, ts_ns, frame):
             return DONE
     if scalars[N_LIVE] >= len(segments):
         return SEGMENTS_FULL
-    row = scalars[SEGMENT_FREE] - 1
-    if row >= 0:
-        scalars[SEGMENT_FREE] = segments[row, S_NEXT]
-    else:
-        row = scalars[SEGMENT_TOP]
-        scalars[SEGMENT_TOP] = row + 1
-    scalars[N_LIVE] += 1
-    segments[row, S_FLOW] = side
-    segments[row, S_SEQ] = (sequence << 32) | packet[ACK]
-    segments[row, S_LENGTH] = wire
-    segments[row, S_AT] = 0
-    segments[row, S_NS] = ts_ns
-    segments[row, S_FRAME] = frame
-    segments[row, S_NEXT] = 0
-    segments[row, S_INFO] = packet[FLAGS] | ((MARK_DROPPED | (0 if packet[FLAGS] & ACK_FLAG else MARK_NO_ACK)) << 40)
-    if tail >= 0:
-        segments[tail, S_NEXT] = row + 1
-        flows[entry, SEGMENTS] = (ends & ~MASK32) | (row + 1)
-    else:
-        flows[entry, SEGMENTS] = ((row + 1) << 32) | (row + 1)
-    flows[entry, KEPT] += 1
+    info = packet[FLAGS] | ((MARK_DROPPED | (0 if packet[FLAGS] & ACK_FLAG else MARK_NO_ACK)) << 40)
+    append_segment(t, entry, side, sequence, 0, wire, 0, ts_ns, frame, info)
     return DONE
 
 

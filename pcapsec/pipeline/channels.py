@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ..records import CLIENT, SERVER, Facts, RpcChannel, Session
+from ..records import CLIENT, Facts, RpcChannel, Session
 
 OTHER_BITS = 48  # above these bits of an offset stands the number of the OUT channel's conversation, from 1 on, so that `locate` knows where to look
 MAX_WAITING = 1024  # channels whose partner has not ended yet

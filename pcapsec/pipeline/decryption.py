@@ -181,13 +181,6 @@ class Decryption:
             self._keys.take([text])
         secrets.clear()
 
-    def close(self) -> None:
-        """Remove what was put aside."""
-        for spool in self._spools:
-            spool.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
     def parser(self, *, start_seen: bool = True, server_port: int = 0) -> Tap:
         """What stands where a TLS parser would."""
         return Tap(self, start_seen, server_port)

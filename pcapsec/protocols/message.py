@@ -14,7 +14,7 @@ import binascii
 import re
 
 from ..records import Message
-from .message_mime import CMS_TYPES, LOOKED_AT, hides_subject, inline, look, look_at_end
+from .message_mime import LOOKED_AT, hides_subject, inline, look, look_at_end
 from .received import read_hops
 
 MAX_HEADER_BYTES = 65536  # real ones stay below 32 KiB, with fifty hops and several signatures

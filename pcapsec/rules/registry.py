@@ -13,7 +13,7 @@ from ..errors import DefinitionError
 from ..records import CLIENT, CONFIDENCES, SERVER, SEVERITIES
 from .rule import ANY, CATEGORIES, PROTOCOLS, SCOPES, Rule
 
-FAMILIES = ("capture", "credential", "cleartext", "stripping", "tls", "rpc", "web", "message")
+FAMILIES = ("capture", "credential", "cleartext", "stripping", "tls", "rpc", "web", "message", "network", "correlation")
 SECTIONS = ("What", "Why", "Evidence", "Not a finding when", "References")
 _ID = re.compile(r"PS\d{3}\Z")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")

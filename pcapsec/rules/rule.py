@@ -12,7 +12,8 @@ from typing import Any, Callable
 from ..records import CLIENT, SERVER, Capture, Session
 
 SCOPES = ("login", "message", "session", "capture")
-CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web", "7": "message"}  # by the first digit of the id
+CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web", "7": "message", "8": "network",
+              "9": "correlation"}  # by the first digit of the id
 VERDICTS = ("fail", "pass", "not_applicable", "not_observable")  # also the order of Judge.counts
 
 SMTP = ("smtp", "lmtp")
@@ -37,7 +38,7 @@ class Rule:
     title: str  # one line, general; a finding's own title is filled in
     severity: str  # before modifiers
     confidence: str  # at best
-    category: str  # capture, credential, cleartext, stripping, tls, rpc, web, message
+    category: str  # one of CATEGORIES
     scope: str  # login, message, session or capture: what `judge` is called for
     protocols: tuple[str, ...]  # those it applies to; ANY: all
     several: bool = False  # session and capture scope: its answer may be a list of findings, one for each thing that it speaks of

@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 
-import numpy
 import pytest
 from frames import Talk, mirrored, window
 
@@ -16,7 +15,7 @@ from pcapsec.pipeline.conversation import Conversation
 from pcapsec.pipeline.run import _parameters
 from pcapsec.streams.engine import FORGET, Engine
 from tests.helpers import told
-from tests.rpc_bytes import (EMSMDB, NSPI, NTLM_TOKENS, SAMR, SIGNATURE, ack, alter, altered, auth3, bind, fault, ntlm_bind, object_request, pdu, request, response)
+from tests.rpc_bytes import (EMSMDB, NSPI, NTLM_TOKENS, SAMR, SIGNATURE, alter, altered, auth3, fault, ntlm_bind, object_request, pdu, request, response)
 
 CLIENT, SERVER = 0, 1
 SEALED = {"level": 6, "token": SIGNATURE}

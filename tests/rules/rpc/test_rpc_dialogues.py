@@ -4,10 +4,10 @@ from __future__ import annotations
 import pytest
 
 from pcapsec.protocols.dcerpc import DcerpcParser
-from rpc_sessions import ESS, KEY_EXCH, SEAL, SIGN, STRONG
+from rpc_sessions import KEY_EXCH, SEAL, SIGN, STRONG
 from tests import mapi_stubs as stubs, security_tokens as tokens
 from tests.helpers import converse, one_sided
-from tests.rpc_bytes import EMSMDB, EPM, NSPI, SAMR, SIGNATURE, ack, alter, altered, auth3, bind, fault, mapped, nak, ntlm_bind, request, response, tower
+from tests.rpc_bytes import EMSMDB, EPM, NSPI, SAMR, SIGNATURE, ack, alter, altered, auth3, bind, fault, mapped, nak, request, response, tower
 
 C, S = 0, 1
 MAIL, DIRECTORY, OTHER = (0, EMSMDB, 0x510000), (0, NSPI, 56), (0, SAMR, 1)
