@@ -7,7 +7,7 @@ Unknown is None, never False or 0. Offsets (`*_at`) are positions in the reassem
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from .service_records import (  # noqa: F401 - offered here to all
     CLIENT, SERVER, Login, RpcSecurity, RpcContext, MapiFacts, RpcEndpoint, RpcFacts, HttpRequest, HttpFacts, RpcChannel, SmbFacts, Certificate, TlsOffer, TlsHandshake)
@@ -277,6 +277,27 @@ class RegularSession(Session):
         return self.places(*self.marks, side, at)
 
 
+class Ends(NamedTuple):
+    """The conversation that a judgement on whole captures points at, as its row shows it."""
+
+    session_id: str
+    client_ip: str
+    client_port: int
+    server_ip: str
+    server_port: int
+    protocol: str
+    service: str | None
+    frame: int  # its first
+    last_frame: int
+    server_name: str | None = None
+
+
+def ends_of(session: Session, server_name: str | None = None) -> Ends:
+    """A session as findings of capture scope carry it."""
+    return Ends(session.session_id, session.client_ip, session.client_port, session.server_ip, session.server_port, session.protocol, session.service, session.frame,
+                session.last_frame, server_name)
+
+
 @dataclass(slots=True, kw_only=True)
 class Finding:
     """A judgement by a rule."""
@@ -298,6 +319,7 @@ class Finding:
     capture: str = ""
     frame: int = 0
     ts_ns: int = 0
+    ends: Ends | None = None  # capture scope: the conversation that holds the primary evidence; None: the finding's own session, or no single one
 
 
 @dataclass(slots=True, kw_only=True)

@@ -252,6 +252,8 @@ class Summary(Tally):
             if session is None:
                 if finding.frame:
                     group.seen(finding.ts_ns, finding.capture, finding.frame, finding.title)
+                if finding.ends is not None:
+                    self._at_server(group, finding, finding.ends.server_ip, finding.ends.server_port, finding.ends.client_ip, finding.ends.server_name)
                 continue
             if group.first is None or session.start_ns < group.first[0]:  # a look at the frame itself only where it can matter
                 if finding.frame:
@@ -262,26 +264,31 @@ class Summary(Tally):
                 else:
                     group.seen(session.start_ns, session.capture, session.frame, finding.title)
             server = group.servers.get((session.server_ip, session.server_port))
-            if server is None:
-                if len(group.servers) >= MAX_SERVERS:
-                    group.n_elsewhere += 1
-                    continue
-                server = group.servers[session.server_ip, session.server_port] = Server(server_name(session))
-            server.n += 1
+            self._at_server(group, finding, session.server_ip, session.server_port, session.client_ip, server_name(session) if server is None else None)
             if accounts is not None and finding.principal in accounts:
                 account = accounts[finding.principal]
                 account.worst = worse(account.worst, (RANK[finding.severity], rule_id))
-            if self._n_distinct < MAX_DISTINCT:
-                before = len(server.clients) + len(server.accounts)
-                server.clients.add(session.client_ip)
-                if finding.principal:
-                    server.accounts.add(finding.principal)
-                self._n_distinct += len(server.clients) + len(server.accounts) - before
         for finding in findings:
             if finding.because_of is not None and finding.because_of in roots:
                 part = roots[finding.because_of].part_of_it
                 key = (finding.rule.id, finding.rule.title)
                 part[key] = part.get(key, 0) + 1
+
+    def _at_server(self, group: Group, finding: Finding, server_ip: str, server_port: int, client_ip: str, name: str | None) -> None:
+        """Count a root finding at the server that it speaks of."""
+        server = group.servers.get((server_ip, server_port))
+        if server is None:
+            if len(group.servers) >= MAX_SERVERS:
+                group.n_elsewhere += 1
+                return
+            server = group.servers[server_ip, server_port] = Server(name)
+        server.n += 1
+        if self._n_distinct < MAX_DISTINCT:
+            before = len(server.clients) + len(server.accounts)
+            server.clients.add(client_ip)
+            if finding.principal:
+                server.accounts.add(finding.principal)
+            self._n_distinct += len(server.clients) + len(server.accounts) - before
 
     def merge(self, other: "Tally") -> None:
         super().merge(other)

@@ -370,7 +370,7 @@ class Rows:
             R = rules.get(rule_id)
             if R is None:
                 R = rules[rule_id] = (self._block["R0"](x.rule), self._block["R1"](x.rule))
-            if x.frame or s is None:
+            if x.frame or s is None or s is x.ends:
                 ns, capture, frame = x.ts_ns or UNKNOWN_TIME, x.capture or None, x.frame or None
                 P = self._place_block(ns, capture, frame) if ns != UNKNOWN_TIME else self._block["P0"](None, capture, frame)
             else:
@@ -465,9 +465,16 @@ class Rows:
     # --- the whole run
 
     def capture_findings(self, findings: list[Finding]) -> None:
-        """Judgements on a capture, without a conversation."""
-        self._tie = 0
-        self._findings(findings, None, *self._nobody, {})
+        """Judgements on whole captures, with the conversation that they point at, where it is one."""
+        block = self._block
+        for finding in findings:
+            s: Any = finding.ends
+            if s is None:
+                self._tie = 0
+                self._findings([finding], None, *self._nobody, {})
+            else:
+                self._tie = tie_of(s.session_id)
+                self._findings([finding], s, block["E"](s), block["N"](s, s.server_name), block["D"](display_filter(s), self._community(s)), {})
 
     def captures(self, captures: Iterable[Capture]) -> None:
         for capture in captures:

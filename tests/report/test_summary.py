@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pickle
 
-from pcapsec.records import SEVERITIES, Login
+from pcapsec.records import SEVERITIES, Login, ends_of
 from pcapsec.report import summary as module
 from pcapsec.report.summary import Summary, Tally
 from pcapsec.secret import Secret
@@ -86,6 +86,15 @@ def test_judgements_on_captures_are_counted():
     summary = summary_of()
     summary.findings([made.drops()])
     assert summary.roots["low"] == 1 and summary.groups["PS005"].first == (made.T0, "monday.pcap", 1, "17 packets dropped")
+
+
+def test_judgements_on_captures_that_point_at_a_conversation_are_counted_at_its_server():
+    finding = made.drops()
+    finding.ends = ends_of(made.submission(), "mail.example.org")
+    summary = summary_of()
+    summary.findings([finding])
+    [(key, server)] = summary.groups["PS005"].servers.items()
+    assert (key, server.n, server.name, server.clients) == ((finding.ends.server_ip, finding.ends.server_port), 1, "mail.example.org", {finding.ends.client_ip})
 
 
 def test_everything_has_a_ceiling(monkeypatch):

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pcapsec.records import SERVER, Certificate, Facts, Login, RpcSecurity, TlsHandshake, TlsOffer
+from pcapsec.records import SERVER, Certificate, Facts, Login, RpcSecurity, TlsHandshake, TlsOffer, ends_of
 from pcapsec.secret import Fingerprints, Secret
 from pcapsec.tables import compile, schema
-from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state
+from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state, tie_of
 from tests import sessions as made
 
 KEY = b"k" * 32
@@ -248,6 +248,24 @@ def test_findings_of_a_capture_have_no_conversation():
     text = Rows(text=True)
     text.capture_findings([made.drops()])
     assert texts(text)["findings"][0].count(",") >= len(schema.columns("findings")) - 1
+
+
+def test_findings_of_a_capture_that_point_at_a_conversation():
+    session = made.submission()
+    finding = made.drops()
+    finding.ends = ends_of(session, "mail.example.org")
+    tables = []
+    for text in (False, True):
+        rows = Rows(text=text)
+        rows.capture_findings([finding])
+        tables.append((rows.entries["findings"], rows.firsts))
+    [(ns, tie, row)], firsts = tables[0]
+    values = dict(zip((c.name for c in schema.columns("findings")), row))
+    assert (ns, tie, firsts["PS005"]) == (made.T0, tie_of(session.session_id), (made.T0, "monday.pcap", 1, session.session_id))
+    assert {name: values[name] for name in ("session_id", "client_ip", "client_port", "server_ip", "server_port", "protocol", "service", "server_name", "display_filter")} == {
+        "session_id": session.session_id, "client_ip": session.client_ip, "client_port": session.client_port, "server_ip": session.server_ip, "server_port": session.server_port,
+        "protocol": session.protocol, "service": session.service, "server_name": "mail.example.org", "display_filter": display_filter(session)}
+    assert session.session_id in tables[1][0][0][2]
 
 
 def test_group_id_is_equal_for_repeats_and_differs_otherwise():
