@@ -110,10 +110,10 @@ class Walk:
         head = self._buffers.data[: min(self._filled, 1 << 20)].tobytes()
         try:
             self.capture.format, self.state = formats.start_of_capture(self.capture.name, head, self.capture.compression)
-        except CaptureError as error:
+        except CaptureError:
             if self._reader.broken:
-                error = CaptureError(self.capture.name, self._reader.position, "a capture", self._reader.broken, "copy or unpack the file again")
-            raise error from None
+                raise CaptureError(self.capture.name, self._reader.position, "a capture", self._reader.broken, "copy or unpack the file again") from None
+            raise
         if self.capture.format == legacy.NETMON:
             self._hold()
         elif self.capture.format != "pcapng" and self.state[walk.LINK] != walk.NO_LINK:
