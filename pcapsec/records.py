@@ -231,6 +231,7 @@ class Session:
     acked_unseen_client: int = 0  # client bytes the server acknowledged but the capture lacks altogether
     acked_unseen_server: int = 0
     finished: bool = False  # FIN or RST seen
+    reset_by: int | None = None  # side that sent a RST, the server if both did; None: none seen
     unparsed: str | None = None  # why no parser took it, or which fault of ours stopped it
     encapsulation: str = ""  # outer layers, "vlan.10/vxlan.5000"
     verdict: str = "unknown"  # protected, exposed, weak, unknown: set by the judge

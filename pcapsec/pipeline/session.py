@@ -88,6 +88,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
     unseen = list(conversation.unseen)
     start_seen = bool(state & (tables.ISN_A | tables.ISN_B))
     packets_c, packets_s = bytes_c & 0xFFFFFF, bytes_s & 0xFFFFFF
+    rst_c, rst_s = (tables.RST_A, tables.RST_B) if flip == 0 else (tables.RST_B, tables.RST_A)
     silent_c = not bytes_c >> 24 and (totals[R_UNSEEN_A + a] > 0 or packets_c == 0 and not seen_c)
     silent_s = not bytes_s >> 24 and (totals[R_UNSEEN_A + b] > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
     if silent_c:
@@ -137,7 +138,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         n_checked_client=totals[R_CHECKED_A + a], n_checked_server=totals[R_CHECKED_A + b], n_bad_checksum_client=totals[R_BAD_A + a],
         n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=totals[R_UNSEEN_A + a],
         acked_unseen_server=totals[R_UNSEEN_A + b],
-        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)
+        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), reset_by=SERVER if state & rst_s else CLIENT if state & rst_c else None, unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)
 
 
 def verify(session: Session, trust: TrustStore) -> None:

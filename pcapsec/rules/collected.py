@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..records import CLIENT, Session, TlsHandshake
 from .requests import MAIL_SERVICES, MAX_LISTED
 from .trail import Trail
+from .visits import Visits
 from .webnames import MAYBE_WEB
 
 MAX_HOSTS = 10_000  # of either kind; with their paths a few MiB
@@ -65,6 +66,7 @@ class Collected:
         keys: address, port and server name of TLS -> hash of each public key shown there -> KeyUse.
         choices: address and port of TLS 1.2 -> (suite chosen, suites offered) -> where it was first seen.
         trail: messages, for those that were seen on several hops.
+        visits: conversations with mail servers, for rules that compare them.
         n_more: hosts and servers that no longer fitted.
     """
 
@@ -74,6 +76,7 @@ class Collected:
         self.keys: dict[tuple[str, int, str], dict[str, KeyUse]] = {}
         self.choices: dict[tuple[str, int], dict[tuple[str, tuple[str, ...]], Place]] = {}
         self.trail = Trail()
+        self.visits = Visits()
         self.n_more = 0
 
     def session(self, session: Session) -> None:
@@ -173,6 +176,7 @@ class Collected:
         """Add what another worker collected."""
         self.n_more += other.n_more
         self.trail.merge(other.trail)
+        self.visits.merge(other.visits)
         for name, uses in other.keys.items():
             for spki, use in uses.items():
                 self._key(name, spki, use)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from ..records import SERVER, Certificate, Finding, Session, TlsHandshake, TlsOffer
-from .rule import NOT_APPLICABLE, Rule, Verdict, not_observable
+from .rule import NOT_APPLICABLE, PASS, Rule, Verdict, not_observable
 
 RELAY_PORTS = frozenset((25, 26))  # between mail servers TLS is opportunistic: whoever insisted on more would send in clear instead (RFC 7435, RFC 7672 §8.2)
 ACCESS_PORTS = frozenset((110, 143, 465, 563, 587, 993, 995, 119, 2525, 4190))
@@ -117,6 +117,21 @@ def no_certificate(session: Session, tls: TlsHandshake) -> Verdict:
     if tls.established is False or tls.cipher_suite is not None and ("_anon_" in tls.cipher_suite or "PSK" in tls.cipher_suite or "SRP_SHA_WITH" in tls.cipher_suite):
         return NOT_APPLICABLE
     return not_observable(session.unseen_server or "no_certificate_seen")
+
+
+def why_failed(session: Session, tls: TlsHandshake) -> str | Verdict:
+    """Why a handshake failed: the name of a fatal alert, "unanswered" or "closed"; PASS when it did not, not_observable when nobody can tell."""
+    if tls.established:
+        return PASS
+    if tls.alert_fatal and tls.alert is not None and tls.alert_side is not None:
+        return tls.alert.partition(" ")[2]
+    if tls.client_hello_at is None:
+        return not_observable(session.unseen_client or "no_client_hello")
+    if not session.bytes_server and not session.acked_unseen_server and session.finished and session.packets_server:
+        return "unanswered"
+    if session.unseen_server or session.unseen_client or session.n_gaps or not session.finished:
+        return not_observable(session.unseen_server or session.unseen_client or ("gap" if session.n_gaps else "not_finished"))
+    return "closed"
 
 
 def place(session: Session) -> str:

@@ -17,6 +17,7 @@ from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule
 from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
 from .verdict import is_sound, layered_verdict, session_verdict
+from .visits import is_mail
 
 MAX_PROFILES = 4096  # distinct answers kept apart; hostile traffic may make many, then they are added up and memory starts afresh
 MAX_MECHANISMS = 256  # names come from the wire
@@ -96,13 +97,14 @@ class _Profile:
 class Alike:
     """What was said of a TLS conversation, as far as it holds for all with an equal handshake on the same server port.
 
-    era: of the judge's memory; key: under which its answers are counted; rules: those that must be asked of each; profiles: what they said -> whose answers are counted.
+    era: of the judge's memory; key: under which its answers are counted; rules: those that must be asked of each; profiles: what they said -> whose answers are counted;
+    is_mail: they are with a mail server.
     """
 
-    __slots__ = ("era", "key", "rules", "judges", "several", "places", "profiles")
+    __slots__ = ("era", "key", "rules", "judges", "several", "places", "profiles", "is_mail")
 
-    def __init__(self, era: int, key: tuple, rules: list[Rule], places: list[int]):
-        self.era, self.key, self.rules, self.places = era, key, rules, places
+    def __init__(self, era: int, key: tuple, rules: list[Rule], places: list[int], is_mail: bool):
+        self.era, self.key, self.rules, self.places, self.is_mail = era, key, rules, places, is_mail
         self.judges = [rule.judge for rule in rules]
         self.several = any(rule.several for rule in rules)
         self.profiles: dict[tuple[Verdict, ...], _Profile] = {}
@@ -192,6 +194,7 @@ class Judge:
         if findings:
             self._settle(session, findings)
         session.verdict = plan.verdict(session, facts)
+        site.collected.visits.take(session)
         return key, tuple(site.consulted)
 
     def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:
@@ -207,7 +210,7 @@ class Judge:
         for index, (rule, answer) in enumerate(zip(plan.session_rules, answers)):
             if answer is FAIL or rule.id in consulted or self._varies(rule, session):
                 chosen.append(index)
-        return Alike(self._era, key, [plan.session_rules[index] for index in chosen], chosen)
+        return Alike(self._era, key, [plan.session_rules[index] for index in chosen], chosen, is_mail(session))
 
     def _varies(self, rule: Rule, session: Session) -> bool:
         """Whether a rule, on its way to an answer that it gave before, looks at what differs between sessions that are alike."""
@@ -239,6 +242,8 @@ class Judge:
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]
         site.collected.session(session)
+        if alike.is_mail:
+            site.collected.visits.take(session)
         if self.full:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         session.findings = findings

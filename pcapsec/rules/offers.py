@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import re
 
+from ..records import Facts
+
 OFFER = {"smtp": "STARTTLS", "lmtp": "STARTTLS", "imap": "STARTTLS", "pop3": "STLS", "nntp": "STARTTLS", "managesieve": "STARTTLS"}
 COMMON_EIGHT = frozenset(("8BITMIME", "CHUNKING", "SMTPUTF8"))  # as long as STARTTLS: when these stand in clear, the masked one is not one of them
 COMMON_FOUR = frozenset(("USER", "UIDL"))  # as long as STLS
@@ -43,3 +45,14 @@ def masked_offer(tokens: tuple[str, ...], protocol: str) -> str | None:
         if masks_offer(token, protocol):
             return token
     return None
+
+
+def refusal(facts: Facts) -> str | None:
+    """The code by which STARTTLS was refused; None when it was not, or came at the wrong time (503, or after a login), where the client erred."""
+    code = (facts.starttls_reply_code or "").upper()
+    if not facts.starttls_requested or facts.tls_started or facts.starttls_accepted is not False or code == "503":
+        return None
+    at = facts.starttls_requested_at
+    if at is not None and any(login.result == "success" and login.at < at for login in facts.logins):
+        return None
+    return code

@@ -8,12 +8,12 @@ from __future__ import annotations
 import binascii
 import functools
 import hashlib
-import re
 import socket
 import zlib
 from dataclasses import replace
 from typing import Any, Callable, Iterable
 
+from ..greetings import greeting_host
 from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, TlsHandshake
 from ..secret import Fingerprints
 from . import schema
@@ -64,28 +64,6 @@ def display_filter(s: Session) -> str:
     if s.last_frame < s.frame:  # it ends in the next file: no last frame in this one
         return f"{text} && frame.number >= {s.frame}"
     return f"{text} && frame.number in {{{s.frame}..{s.last_frame}}}"
-
-
-_HOST = re.compile(r"(?:\d{3}[ -])?<?(?:[^@\s]*@)?([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)>?(?:\s|$)").match
-_APOP = re.compile(r"<[^@<>\s]{1,200}@([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)>").search
-_host_names: dict[str, str | None] = {}
-
-
-def greeting_host(greeting: str | None) -> str | None:
-    """The host that a greeting names: first word of an SMTP greeting (RFC 5321 §4.3.1), or the right side of POP3's timestamp (RFC 1939 §7)."""
-    if not greeting:
-        return None
-    try:
-        return _host_names[greeting]
-    except KeyError:
-        pass
-    head = greeting[:300]
-    found = _HOST(head) or _APOP(head)
-    name = found.group(1).lower() if found and not found.group(1).replace(".", "").isdigit() else None
-    if len(_host_names) >= MAX_MEMO_ENTRIES:
-        _host_names.clear()
-    _host_names[greeting] = name
-    return name
 
 
 def server_name(s: Session) -> str | None:

@@ -16,7 +16,7 @@ import pytest
 from pcapsec.records import SERVER, Certificate, Facts, Login, RpcSecurity, TlsHandshake, TlsOffer, ends_of
 from pcapsec.secret import Fingerprints, Secret
 from pcapsec.tables import compile, schema
-from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, greeting_host, starttls_state, tie_of
+from pcapsec.tables.rows import UNKNOWN_TIME, Rows, community_id, display_filter, starttls_state, tie_of
 from tests import sessions as made
 
 KEY = b"k" * 32
@@ -303,15 +303,6 @@ def test_rule_summary_and_captures():
 ])
 def test_community_id(ends, expected):
     assert community_id(*ends) == expected
-
-
-@pytest.mark.parametrize("greeting, host", [
-    (None, None), ("", None), ("mail.example.com ESMTP Postfix", "mail.example.com"), ("220 MAIL.Example.com ESMTP", "mail.example.com"), ("220-mx1.example.com ready", "mx1.example.com"),
-    ("localhost ESMTP", None), ("+OK POP3 ready <1896.697170952@dbc.mtview.ca.us>", "dbc.mtview.ca.us"), ("* OK Dovecot ready.", None), ("OK [CAPABILITY IMAP4rev1] ready", None),
-    ("220 1.2.3.4 ESMTP", None), ("********", None),
-])
-def test_greeting_host(greeting, host):
-    assert greeting_host(greeting) == host
 
 
 @pytest.mark.parametrize("mode, protocol, known, established, state", [

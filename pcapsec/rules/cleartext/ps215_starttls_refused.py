@@ -23,6 +23,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
+from ..offers import refusal
 from ..rule import MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, not_observable
 from ..site import Site
 
@@ -43,8 +44,8 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return PASS
     if facts.starttls_accepted is None:
         return not_observable(session.unseen_server or "unanswered")
-    code = (facts.starttls_reply_code or "").upper()
-    if code == "503" or _logged_in_before(facts):
+    code = refusal(facts)
+    if code is None:
         return NOT_APPLICABLE
     if code in ("500", "502", "BAD") and not (code == "502" and session.protocol == "nntp"):
         variant = "unknown_command"
@@ -58,7 +59,3 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         evidence={"offered": facts.starttls_offered, "reply_code": facts.starttls_reply_code, "reply_text": facts.starttls_reply_text, "next": went_on},
     )
 
-
-def _logged_in_before(facts: Facts) -> bool:
-    at = facts.starttls_requested_at
-    return at is not None and any(login.result == "success" and login.at < at for login in facts.logins)

@@ -23,8 +23,8 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, SIDE_NAMES, Facts, Finding, Session, TlsHandshake
-from ..handshake import fail, place
-from ..rule import NOT_APPLICABLE, PASS, TLS, Rule, Verdict, not_observable
+from ..handshake import fail, place, why_failed
+from ..rule import NOT_APPLICABLE, TLS, Rule, Verdict
 from ..site import Site
 
 RULE = Rule(
@@ -38,21 +38,17 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     tls = session.tls
     if tls is None:
         return NOT_APPLICABLE
-    if tls.established:
-        return PASS
-    if tls.alert_fatal and tls.alert is not None and tls.alert_side is not None:
-        _, _, description = tls.alert.partition(" ")
-        who = session.client_ip if tls.alert_side == CLIENT else place(session)
-        return fail(RULE, tls, f"{who} refused TLS: {description.replace('_', ' ')}",
-                    {"sender": SIDE_NAMES[tls.alert_side], "description": description, "stage": _stage(tls), "version": tls.version, "cipher_suite": tls.cipher_suite, "hidden": False},
-                    variant=description, side=tls.alert_side, at=tls.alert_at)
-    if tls.client_hello_at is None:
-        return not_observable(session.unseen_client or "no_client_hello")
-    if not session.bytes_server and not session.acked_unseen_server and session.finished and session.packets_server:
+    why = why_failed(session, tls)
+    if why.__class__ is not str:
+        return why
+    if why == "unanswered":
         return _closed(session, tls, "was closed without an answer")
-    if session.unseen_server or session.unseen_client or session.n_gaps or not session.finished:
-        return not_observable(session.unseen_server or session.unseen_client or ("gap" if session.n_gaps else "not_finished"))
-    return _closed(session, tls, "was closed before the handshake ended")
+    if why == "closed":
+        return _closed(session, tls, "was closed before the handshake ended")
+    who = session.client_ip if tls.alert_side == CLIENT else place(session)
+    return fail(RULE, tls, f"{who} refused TLS: {why.replace('_', ' ')}",
+                {"sender": SIDE_NAMES[tls.alert_side], "description": why, "stage": _stage(tls), "version": tls.version, "cipher_suite": tls.cipher_suite, "hidden": False},
+                variant=why, side=tls.alert_side, at=tls.alert_at)
 
 
 def _closed(session: Session, tls: TlsHandshake, what: str) -> Finding:
