@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas
 
 import pcapsec
+from pcapsec.rules.registry import all_rules
 
 FOLDER = pathlib.Path(__file__).parent.parent / "samples"
 
@@ -46,6 +47,15 @@ def read() -> list[Sample]:
 
 
 SAMPLES = read()
+
+
+def built(rule_ids: tuple[str, ...]) -> list[str]:
+    """Those of the rules that exist; the others are named on the output, so that none is left out in silence."""
+    rules = all_rules()
+    for rule_id in rule_ids:
+        if rule_id not in rules:
+            print(f"not built yet: {rule_id}")
+    return [rule_id for rule_id in rule_ids if rule_id in rules]
 
 
 @functools.cache

@@ -108,6 +108,8 @@ class SmtpCommands(MailContent):
     def _cmd_hello(self, verb: str, line: bytes, at: int) -> None:
         facts = self.facts
         facts.client_name = line[5:].strip().decode("utf-8", "replace")[:MAX_NAME] or facts.client_name
+        if self._reply_lines:  # who greets again amid a reply has waited for its last line in vain
+            self._cut_reply()
         self._hello = verb
         if verb == "LHLO":
             facts.protocol = self.protocol = "lmtp"

@@ -23,6 +23,8 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-impacket and
 SERVER, CLIENT, SERVER6, CLIENT6 = "10.7.0.1", "10.7.0.2", "fd00:7::1", "fd00:7::2"
 STRICT, BARE = "10.7.0.11", "10.7.0.12"  # the same programs, set up with TLS required and without TLS
 CONTROLLER = "10.7.0.13"  # of the domain
+MORE_SERVERS = tuple(f"10.7.0.{n}" for n in range(31, 46))  # one for each kind of set-up that a sample of stripped offers needs
+OTHER_CLIENTS = ("10.7.0.3", "10.7.0.4")
 TLS_SERVERS = tuple(f"10.7.0.{n}" for n in range(21, 29))  # one for each server of a sample, so that none seems to change its key
 VXLAN_SERVER, VXLAN_CLIENT = "10.8.0.1", "10.8.0.2"
 DIRECT = "10.7.1.1"  # the server on a link of its own, where its checksum and segmentation offload stay on as on a real host
@@ -94,7 +96,8 @@ class Lab:
         self.link("client", "direct", "server", "direct")
         self.ip("server", "addr", "add", f"{DIRECT}/24", "dev", "direct")
         self.ip("client", "addr", "add", "10.7.1.2/24", "dev", "direct")
-        for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{CONTROLLER}/24", *(f"{address}/24" for address in TLS_SERVERS), f"{SERVER6}/64")), ("client", (f"{CLIENT}/24", f"{CLIENT6}/64"))):
+        for side, addresses in (("server", (f"{SERVER}/24", f"{STRICT}/24", f"{BARE}/24", f"{CONTROLLER}/24", *(f"{address}/24" for address in TLS_SERVERS + MORE_SERVERS), f"{SERVER6}/64")),
+                                ("client", (f"{CLIENT}/24", *(f"{address}/24" for address in OTHER_CLIENTS), f"{CLIENT6}/64"))):
             for address in addresses:
                 self.ip(side, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
 
@@ -137,13 +140,18 @@ class Lab:
         self.processes.append(process)
         return process
 
-    def forward(self, *options: str) -> None:
-        """(Re)start the switch with these options of relay.py."""
-        if self.relay:
-            stop(self.relay)
-        self.relay = self.start("switch", sys.executable, str(HERE / "relay.py"), *options, stdout=subprocess.PIPE, text=True)
+    def forward(self, *options: str, program: str = "relay.py") -> None:
+        """(Re)start the switch, or a program in its place, with these options."""
+        self.cut()
+        self.relay = self.start("switch", sys.executable, str(HERE / program), *options, stdout=subprocess.PIPE, text=True)
         if not self.relay.stdout.readline():
             raise RecordingError("the switch did not start")
+
+    def cut(self) -> None:
+        """Stop the switch: the namespace between the two sides stays, for a program that has addresses of its own there."""
+        if self.relay:
+            stop(self.relay)
+            self.relay = None
 
     def client(self, *argv: str, side: str = "client", fails: bool = False, data: str | None = None, seconds: float = 30) -> str:
         """Run a client program to its end. `fails`: its exit status may be anything (a refused login is what we record)."""

@@ -20,13 +20,14 @@ import scenarios_domain
 import scenarios_keys
 import scenarios_letters
 import scenarios_rpc
+import scenarios_stripping
 import scenarios_tls
 import scenarios_web
 from net import Lab, RecordingError
 
 COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES + scenarios_stripping.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS | scenarios_stripping.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

@@ -70,11 +70,12 @@ class Sample:
     filter: str = "tcp"
     options: tuple[str, ...] = ()
     switch: tuple[str, ...] = ()  # options of relay.py
+    box: tuple[str, ...] = ()  # options of on_path.py, in the switch's place
     record: Callable[[Lab, "Sample", pathlib.Path], None] | None = None  # instead of steps
 
     def make(self, lab: Lab, folder: pathlib.Path) -> None:
         """Record it into the folder."""
-        lab.forward(*self.switch)
+        lab.forward(*(self.box or self.switch), program="on_path.py" if self.box else "relay.py")
         path = folder / self.file
         if self.record:
             self.record(lab, self, path)

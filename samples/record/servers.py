@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 
-from net import BARE, CLIENT, DIRECT, SERVER, SERVER6, STRICT, Lab, need, run
+from net import BARE, CLIENT, DIRECT, MORE_SERVERS, SERVER, SERVER6, STRICT, Lab, need, run
 
 ACCOUNTS = {  # made for these recordings, used nowhere else
     "alice": "Tr0ub4dor-and-3",
@@ -20,6 +20,7 @@ ACCOUNTS = {  # made for these recordings, used nowhere else
 }
 JWT_KEY = b"a key for recordings only, 32 b."
 DOMAIN = "example.org"
+PEERS = dict(zip(("plain", "last", "broken", "chosen", "old", "verified", "first", "second", "dovecot", "office", "relay", "mx", "front"), MORE_SERVERS))  # mail servers beside SERVER, each set up in its own way (scenarios_stripping.py)
 
 
 def token(user: str) -> str:
@@ -47,8 +48,9 @@ def reachable(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def dovecot(lab: Lab, name: str, listen: list[str], *, ssl: str = "yes", plaintext: bool = True, sasl_socket: pathlib.Path | None = None, lmtp: bool = False) -> None:
-    """IMAP, POP3, ManageSieve (and LMTP) on the well-known ports of the given addresses."""
+def dovecot(lab: Lab, name: str, listen: list[str], *, ssl: str = "yes", plaintext: bool = True, sasl_socket: pathlib.Path | None = None, lmtp: bool = False,
+            submission: bool = False) -> None:
+    """IMAP, POP3, ManageSieve (LMTP, submission) on the well-known ports of the given addresses."""
     need("dovecot", "doveadm")
     key, cert = certificate(lab)
     home = reachable(lab.work / name)
@@ -66,7 +68,9 @@ def dovecot(lab: Lab, name: str, listen: list[str], *, ssl: str = "yes", plainte
         mechanisms = "plain login"
     socket = f"unix_listener {sasl_socket} {{\n mode = 0666\n }}" if sasl_socket else ""
     (home / "dovecot.conf").write_text(f"""
-protocols = imap pop3 sieve{' lmtp' if lmtp else ''}
+protocols = imap pop3 sieve{' lmtp' if lmtp else ''}{' submission' if submission else ''}
+{f'submission_relay_host = {SERVER}' if submission else ''}
+hostname = mail.{DOMAIN}
 listen = {', '.join(listen)}
 base_dir = {home}/run
 state_dir = {home}/state
@@ -192,13 +196,13 @@ def postfix(lab: Lab, name: str, side: str, services: list[str], **settings: str
 def submission(lab: Lab) -> None:
     """The Postfix of the server: relay on 25, submission on 587, implicit TLS on 465, no TLS on 2525, TLS required on 588, PROXY protocol on 2529, XCLIENT on 2530."""
     postfix(lab, "postfix", "server", [
-        "25       inet  n - n - - smtpd -o smtpd_sasl_auth_enable=no",
-        "587      inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes",
-        "588      inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=encrypt",
-        "465      inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_wrappermode=yes",
-        "2525     inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=none",
-        "2529     inet  n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy",
-        f"2530     inet  n - n - - smtpd -o smtpd_authorized_xclient_hosts={CLIENT}",
+        f"{SERVER}:25 inet  n - n - - smtpd -o smtpd_sasl_auth_enable=no",
+        f"{SERVER}:587 inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes",
+        f"{SERVER}:588 inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=encrypt",
+        f"{SERVER}:465 inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_wrappermode=yes",
+        f"{SERVER}:2525 inet  n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=none",
+        f"{SERVER}:2529 inet  n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy",
+        f"{SERVER}:2530 inet  n - n - - smtpd -o smtpd_authorized_xclient_hosts={CLIENT}",
     ])
 
 

@@ -236,3 +236,21 @@ def test_a_lost_starttls_line_is_known_by_its_answer_and_what_followed():
     assert (parser.facts.starttls_accepted, parser.facts.starttls_reply_code, parser.facts.tls_started) == (True, "220", True)
     without_answer = converse(SmtpParser, [turn for turn in turns if turn[1] != b"220 2.0.0 Ready\r\n"])
     assert (without_answer.facts.starttls_accepted, without_answer.facts.tls_started) == (None, True)
+
+
+def test_a_reply_that_never_ends_is_not_ended_by_the_next_one():
+    """A box cut the last line out of the reply to EHLO; the client waits, then says HELO."""
+    facts = same_however_cut(SmtpParser, r"""
+        S: 220 mx.example ESMTP
+        C: EHLO c.example
+        S: 250-mx.example
+        S: 250-SIZE 1000
+        C: HELO c.example
+        S: 250 mx.example
+        C: MAIL FROM:<a1@b.example>
+        S: 250 ok
+        C: RCPT TO:<c1@d.example>
+        S: 550 no
+    """).facts
+    assert (facts.capabilities, facts.capabilities_complete) == (("SIZE 1000",), False)
+    assert [(message.mail_from_reply, message.rcpt_to, message.rcpt_accepted) for message in facts.messages] == [(250, ["c1@d.example"], [])]

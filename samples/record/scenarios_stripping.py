@@ -1,0 +1,173 @@
+"""Samples of a box on the path (`on_path.py`) that takes STARTTLS away, breaks it or writes into the dialogue, each recorded on both sides of the box.
+
+`NAME-inside.pcap` is the client's side, `NAME-outside.pcap` the server's; where nothing else is said, the box keeps the length of what it changes.
+"""
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import servers
+from net import HERE, SERVER, Lab, RecordingError
+from scenarios import ALICE, BOB, DOVECOT, POSTFIX, PYTHON, SWAKS, Sample, Step, py, swaks, tls13
+from servers import DOMAIN
+
+together: set[pathlib.Path] = set()  # recordings made in this run, both sides at once
+
+
+def both_sides(lab: Lab, sample: Sample, path: pathlib.Path) -> None:
+    """Capture at the client and at the server while the steps run; the second of the two samples finds its file there."""
+    if path in together:
+        return
+    stem = path.name.removesuffix("-inside.pcap").removesuffix("-outside.pcap")
+    inside, outside = path.with_name(f"{stem}-inside.pcap"), path.with_name(f"{stem}-outside.pcap")
+    if path not in (inside, outside):
+        raise RecordingError(f"{path.name} is neither the inside nor the outside of something")
+    with lab.capture(inside, side="client", filter=sample.filter), lab.capture(outside, side="server", filter=sample.filter):
+        sample.play(lab)
+    together.update((inside, outside))
+
+
+def taps(name: str, about: str, software: str, steps: list[Step], *, inside: dict, outside: dict, **common) -> list[Sample]:
+    """The two samples of one recording; `inside` and `outside` are what a reader of each must find."""
+    return [Sample(f"{name}-{side}.pcap", about if side == "inside" else f"{name}-inside on the other side of the box", software, steps=steps, record=both_sides, **common, **found)
+            for side, found in (("inside", inside), ("outside", outside))]
+
+
+def fallback(lab: Lab) -> None:
+    """A Postfix of the client side with opportunistic TLS that comes back after a second, so that what takes it minutes elsewhere fits into a recording; some domains have servers of their own."""
+    routes = {f"{name}.{DOMAIN}": f"smtp:[{address}]:25" for name, address in servers.PEERS.items()}
+    servers.postfix(lab, "fallback", "client", ["127.0.0.1:2532 inet n - n - - smtpd -o smtpd_tls_security_level=none"], default_transport="smtp", relay_transport="smtp", local_transport="smtp",
+                    relayhost=f"[{SERVER}]:25", smtp_tls_security_level="may", myhostname="branch.example.net", relay_domains="", minimal_backoff_time="1s", maximal_backoff_time="2s",
+                    queue_run_delay="1s", smtp_helo_timeout="2s",
+                    transport_maps="inline:{" + ", ".join(f"{{{domain}={route}}}" for domain, route in routes.items()) + "}",
+                    smtp_tls_policy_maps=f"inline:{{{{verified.{DOMAIN}=verify}}, {{old.{DOMAIN}=may protocols=>=TLSv1.3}}}}")
+    lab.wait_for_port("127.0.0.1", 2532, "client")
+
+
+def peers(lab: Lab) -> None:
+    """One Postfix of the server's side that is several: each address of servers.PEERS is set up in its own way."""
+    home = lab.work / "peers"
+    settings = {
+        "plain": "smtpd_tls_security_level=none",  # no TLS
+        "last": "smtpd_discard_ehlo_keywords=silent-discard,dsn,enhancedstatuscodes,8bitmime,smtputf8,chunking",  # STARTTLS is the last keyword
+        "broken": f"smtpd_tls_cert_file={home}/no-such-file",  # offers STARTTLS and cannot
+        "chosen": f"smtpd_discard_ehlo_keyword_address_maps=cidr:{home}/chosen",  # offers it to some clients
+        "old": "smtpd_tls_protocols=<=TLSv1.2",
+        "verified": "smtpd_tls_security_level=may",
+    }
+    servers.reachable(home)
+    (home / "chosen").write_text("10.7.0.3/32 starttls\n")
+    servers.postfix(lab, "peers", "server", [f"{servers.PEERS[name]}:25 inet n - n - - smtpd -o smtpd_sasl_auth_enable=no -o {setting}" for name, setting in settings.items()])
+    lab.wait_for_port(servers.PEERS["plain"], 25)
+
+
+def submissions(lab: Lab) -> None:
+    """Dovecot's submission server, with the mailboxes beside it."""
+    servers.dovecot(lab, "submission", [servers.PEERS["dovecot"]], submission=True)
+    lab.wait_for_port(servers.PEERS["dovecot"], 587)
+
+
+SERVERS = {"fallback": fallback, "peers": peers, "submissions": submissions}
+
+
+def relayed(port: int = 2527, to: str = BOB, seconds: float = 1, message: str = "swaks") -> list[Step]:
+    """swaks gives a message to a Postfix of the client side, which relays it."""
+    step = swaks("--server", f"127.0.0.1:{port}", "--to", to)
+    if message != "swaks":
+        step.argv[step.argv.index(f"Message-Id: <swaks@{DOMAIN}>")] = f"Message-Id: <{message}@{DOMAIN}>"
+    return [step, Step(["sleep", str(seconds)])]
+
+
+def own(name: str, host: str, port: int, *words: str) -> Step:
+    return Step([sys.executable, str(HERE / "path_clients.py"), name, host, str(port), *words])
+
+
+def seen(session: str, findings: str, **more: list[str]) -> dict:
+    return {"sessions": [session], "findings": findings} | more
+
+
+MESSAGE = f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"
+NOT_OFFERED, OFFERED, REFUSED = (f"smtp smtp none {state} full" for state in ("not_offered", "offered", "refused"))
+CLEAR_RELAY = "PS206 PS213 PS705"
+SENT_CLEAR = {"messages": [MESSAGE]}
+UNTOUCHED = seen(OFFERED, f"PS204 {CLEAR_RELAY}", **SENT_CLEAR)  # the server's side: an offer that nobody takes
+BY_POSTFIX = {"software": f"{POSTFIX}, {SWAKS}", "steps": relayed(), "servers": ("mail", "branch-tls")}
+
+SWAKS_ITSELF = {"software": f"{POSTFIX}, {SWAKS}", "steps": [swaks("--server", SERVER, "--to", BOB, "--tls-optional")], "servers": ("mail",)}
+NO_KEYWORDS = "smtp smtp none no_capability_seen full"
+MASKED_BANNER = ("--mask", "server", r"(?<=\A220 )[^\r]+", "*")
+
+SMTP = [
+    *taps("strip-smtp-removed", "A box cuts the line STARTTLS out of the reply to EHLO", **BY_POSTFIX, box=("--edit", "server", r"250-STARTTLS\r\n", ""),
+          inside=seen(NOT_OFFERED, f"PS201 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-masked", "A box writes XXXXXXXA over STARTTLS, as Cisco's ESMTP inspection does", **BY_POSTFIX, box=("--edit", "server", "STARTTLS", "XXXXXXXA"),
+          inside=seen(NOT_OFFERED, f"PS301 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-inspected", "A box masks banner, STARTTLS and other keywords, as Cisco's ESMTP inspection does by default", **SWAKS_ITSELF,
+          box=("--edit", "server", "STARTTLS", "XXXXXXXA", *MASKED_BANNER, "--mask", "server", "(?<=250-)(PIPELINING|ENHANCEDSTATUSCODES|DSN|SMTPUTF8)|(?<=250 )CHUNKING", "X"),
+          inside=seen(NOT_OFFERED, f"PS301 PS302 PS303 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-pix", "A box of the PIX kind masks the banner and lets no EHLO through: the server sees XXXX, the client falls back to HELO", **SWAKS_ITSELF,
+          box=(*MASKED_BANNER, "--edit", "client", r"\AEHLO", "XXXX"),
+          inside=seen(NO_KEYWORDS, f"PS303 PS309 {CLEAR_RELAY}", **SENT_CLEAR), outside=seen(NO_KEYWORDS, f"PS203 PS309 {CLEAR_RELAY}", **SENT_CLEAR)),
+    *taps("strip-smtp-pix-banner", "A box masks nothing but the banner: Postfix takes it for a PIX and says HELO", **BY_POSTFIX, box=MASKED_BANNER,
+          inside=seen(NO_KEYWORDS, f"PS203 PS303 {CLEAR_RELAY}", **SENT_CLEAR), outside=seen(NO_KEYWORDS, f"PS203 {CLEAR_RELAY}", **SENT_CLEAR)),
+    *taps("strip-smtp-ehlo-refused", "A box refuses EHLO in the server's name; the client falls back to HELO", **BY_POSTFIX, box=("--answer", "EHLO ", r"500 5.5.1 Command unrecognized\r\n"),
+          inside=seen(NO_KEYWORDS, f"PS309 PS318 {CLEAR_RELAY}", **SENT_CLEAR), outside=seen(NO_KEYWORDS, f"PS203 {CLEAR_RELAY}", **SENT_CLEAR)),
+    *taps("strip-smtp-ehlo-to-helo", "A box makes HELO of EHLO: the reply has no keywords", **BY_POSTFIX, box=("--edit", "client", r"\AEHLO", "HELO"),
+          inside=seen(NOT_OFFERED, f"PS201 {CLEAR_RELAY}", **SENT_CLEAR), outside=seen(NO_KEYWORDS, f"PS203 {CLEAR_RELAY}", **SENT_CLEAR)),
+    *taps("strip-smtp-garbled", "A box garbles the command: the client sends STARTTLS, the server receives XXXXXXXX and refuses it; the client goes on in clear", **BY_POSTFIX,
+          box=("--edit", "client", r"\ASTARTTLS", "XXXXXXXX"),
+          inside=seen(REFUSED, f"PS205 PS215 PS304 PS306 {CLEAR_RELAY}", **SENT_CLEAR), outside=seen(OFFERED, f"PS204 PS304 {CLEAR_RELAY}", **SENT_CLEAR)),
+    *taps("strip-smtp-refused", "A box keeps STARTTLS to itself and answers 454 in the server's name; the client goes on in clear", **BY_POSTFIX,
+          box=("--answer", "STARTTLS", r"454 4.7.0 TLS not available due to temporary reason\r\n"),
+          inside=seen(REFUSED, f"PS205 PS215 PS306 PS318 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-padded", "A box writes spaces over STARTTLS", **BY_POSTFIX, box=("--edit", "server", "STARTTLS", " " * 8),
+          inside=seen(NOT_OFFERED, f"PS201 PS310 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-last-line", "A box cuts the last line out of the reply to EHLO; the client waits for another one, then says HELO", f"{POSTFIX}, {SWAKS}",
+          [swaks("--server", servers.PEERS["last"], "--to", BOB, "--tls-optional", "--timeout", "2")], box=("--edit", "server", r"250 STARTTLS\r\n", ""), servers=("peers",),
+          inside=seen(NO_KEYWORDS, f"PS310 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-overlap", "A box beside the path: a forged reply to EHLO without STARTTLS arrives first, the server's own one covers the same numbers with other bytes", **BY_POSTFIX,
+          box=("--forge", "STARTTLS", "8BITMIME"), inside=seen(NOT_OFFERED, f"PS201 PS311 PS318 {CLEAR_RELAY}", **SENT_CLEAR), outside=UNTOUCHED),
+    *taps("strip-smtp-desync", "A box answers STARTTLS itself with 220, and the client goes on in clear: a server that never heard of it answers", f"{POSTFIX}, {PYTHON} socket",
+          [own("smtp_goes_on", SERVER, 25)], box=("--answer", "STARTTLS", r"220 2.0.0 Ready to start TLS\r\n"), servers=("mail",),
+          inside=seen("smtp smtp none accepted full", f"PS317 PS318 {CLEAR_RELAY}", messages=[MESSAGE.replace("swaks", "went-on")]),
+          outside=seen(OFFERED, f"PS204 {CLEAR_RELAY}", messages=[MESSAGE.replace("swaks", "went-on")])),
+]
+
+WITH_TLS = "smtp smtp starttls tls_established full"
+TLS_FINDINGS = "PS217 PS430 PS454"
+STARTED = {"tls": [tls13()]}
+ENCRYPTED = seen(WITH_TLS, TLS_FINDINGS, **STARTED)
+CUT_OFF, ACCEPTED = "smtp smtp starttls tls_clienthello full", "smtp smtp none accepted full"
+IMAP_TLS, POP3_TLS = "imap imap starttls tls_established full", "pop3 pop3 starttls tls_established full"
+BY_SMTPLIB = {"software": f"{POSTFIX}, {PYTHON} smtplib", "steps": [py("smtp_send", SERVER, 25, "", "", "starttls")], "servers": ("mail",)}
+DECODE_ERROR = "- - established=no alerts=client:fatal:50_decode_error"
+RESETS = {"messages": [MESSAGE.replace("swaks", f"reset-{n}") for n in (1, 2)]}
+
+INTO_TLS = [
+    *taps("strip-smtp-reset", "A box resets connections at the ClientHello, both sides; Postfix comes back, is reset again, and sends its two messages in clear", f"{POSTFIX}, {SWAKS}",
+          [*relayed(2532, seconds=5, message="reset-1"), *relayed(2532, seconds=5, message="reset-2")], box=("--reset", r"\x16\x03"), servers=("mail", "fallback"),
+          inside={"sessions": [CUT_OFF, CUT_OFF, OFFERED] * 2, "findings": f"PS204 PS205 PS217 PS307 PS308 PS318 PS440 PS452 PS454 {CLEAR_RELAY}", "tls": ["- -"] * 4, **RESETS},
+          outside={"sessions": [ACCEPTED, ACCEPTED, OFFERED] * 2, "findings": f"PS204 PS205 {CLEAR_RELAY}", **RESETS}),
+    *taps("inject-smtp-command", "A box puts RSET behind the client's STARTTLS; Postfix drops it and goes on", **BY_SMTPLIB, box=("--edit", "client", r"\ASTARTTLS\r\n", r"STARTTLS\r\nRSET\r\n"),
+          inside=ENCRYPTED, outside=seen(WITH_TLS, f"PS313 {TLS_FINDINGS}", **STARTED)),
+    *taps("inject-submission-command", "A box puts RSET behind the client's STARTTLS to Dovecot's submission server, which closes the connection", f"{DOVECOT}, {PYTHON} smtplib",
+          [Step(py("smtp_send", servers.PEERS["dovecot"], 587, "", "", "starttls").argv, fails=True)], servers=("submissions",), box=("--edit", "client", r"\ASTARTTLS\r\n", r"STARTTLS\r\nRSET\r\n"),
+          inside=seen("smtp submission starttls tls_clienthello full", "PS121 PS217 PS442 PS452 PS454", tls=["- -"]),
+          outside=seen("smtp submission starttls tls_clienthello full", "PS121 PS217 PS313 PS442 PS452 PS454", tls=["- -"])),
+    *taps("inject-imap-command", "A box puts a command behind the client's STARTTLS to Dovecot, which closes the connection", f"{DOVECOT}, {PYTHON} imaplib",
+          [Step(py("imap_read", SERVER, 143, "alice", "starttls").argv, fails=True)], servers=("mail",), box=("--edit", "client", r"(?<=STARTTLS)\r\n", r"\r\nx1 NOOP\r\n"),
+          inside=seen("imap imap starttls tls_failed full", "PS121 PS211 PS442 PS452 PS454", tls=[DECODE_ERROR]),
+          outside=seen("imap imap starttls tls_failed full", "PS121 PS211 PS313 PS442 PS452 PS454", tls=[DECODE_ERROR])),
+    *taps("inject-smtp-response", "A box puts a reply of its own behind the server's 220; smtplib drops it and goes on", **BY_SMTPLIB,
+          box=("--edit", "server", r"(?<=Ready to start TLS)\r\n", r"\r\n250-mail.example.org\r\n250 AUTH PLAIN LOGIN\r\n"),
+          inside=seen(WITH_TLS, f"PS314 {TLS_FINDINGS}", **STARTED), outside=ENCRYPTED),
+    *taps("inject-imap-response", "A box puts capabilities of its own behind the server's OK; imaplib drops them and goes on", f"{DOVECOT}, {PYTHON} imaplib",
+          [py("imap_read", SERVER, 143, "alice", "starttls")], servers=("mail",), box=("--edit", "server", r"(?<=Begin TLS negotiation now.)\r\n", r"\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"),
+          inside=seen(IMAP_TLS, "PS314 PS121 PS211 PS430 PS442 PS454", **STARTED), outside=seen(IMAP_TLS, "PS121 PS211 PS430 PS442 PS454", **STARTED)),
+    *taps("inject-pop3-response", "A box puts an answer of its own behind the server's +OK; poplib drops it and goes on", f"{DOVECOT}, {PYTHON} poplib",
+          [py("pop3_read", SERVER, 110, "alice", "stls")], servers=("mail",), box=("--edit", "server", r"(?<=Begin TLS negotiation now.)\r\n", r"\r\n+OK Logged in.\r\n"),
+          inside=seen(POP3_TLS, "PS314 PS121 PS430 PS442 PS454", **STARTED), outside=seen(POP3_TLS, "PS121 PS430 PS442 PS454", **STARTED)),
+]
+
+SAMPLES = SMTP + INTO_TLS
