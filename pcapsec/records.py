@@ -6,6 +6,7 @@ Unknown is None, never False or 0. Offsets (`*_at`) are positions in the reassem
 """
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
@@ -321,6 +322,23 @@ class Finding:
     frame: int = 0
     ts_ns: int = 0
     ends: Ends | None = None  # capture scope: the conversation that holds the primary evidence; None: the finding's own session, or no single one
+    suppressed: str | None = None  # why the policy says that nobody needs to be alarmed; None: it says nothing
+
+
+def group_hash(place: str, finding: Finding) -> str:
+    """What repeats of a judgement at one place have in common, 16 hex digits.
+
+    Args:
+        place: client, server and server port, one a line; the capture's name for a judgement on a capture.
+    """
+    text = f"{place}\n{finding.variant}\n{finding.principal}\n{finding.mechanism}"
+    return hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
+
+
+def group_id(finding: Finding, ends: Session | Ends | None) -> str:
+    """Equal for repeats of the same judgement on the same pair, account and mechanism."""
+    place = finding.capture if ends is None else f"{ends.client_ip}\n{ends.server_ip}\n{ends.server_port}"
+    return f"{finding.rule.id}-{group_hash(place, finding)}"
 
 
 @dataclass(slots=True, kw_only=True)

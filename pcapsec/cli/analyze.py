@@ -67,7 +67,7 @@ class Sinks:
 @click.option("--csv", "csv_file", metavar="FILE", help="Write the findings alone as CSV; - for standard output.")
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True, help="Of the tables in DIR.")
 @click.option("--force", is_flag=True, help="Replace existing tables.")
-@click.option("--policy", metavar="FILE", help="What is yours: internal networks, local domains (YAML).")
+@click.option("--policy", metavar="FILE", help="What is yours, who must use TLS, which findings are accepted (YAML; README).")
 @click.option("--keylog", "key_logs", metavar="FILE", multiple=True, help="Keys that a TLS client or server wrote (SSLKEYLOGFILE): read what they encrypt, with tshark. Repeatable.")
 @click.option("--ca", metavar="FILE", help="Roots that you trust, PEM or DER: verify the certificates that servers send against them, as of the packet's time.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
@@ -110,6 +110,8 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         raise click.UsageError("--since is not before --until")
     fingerprints = Fingerprints(_key(fingerprint_key))
     rules_policy = Policy.load(policy) if policy else None
+    if rules_policy is not None:
+        _tell(rules_policy)
     keys = None
     if key_logs:
         keys = pipeline.KeyLog()
@@ -172,6 +174,16 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         if destination is not None:
             _closing_line(summary, destination.directory)
     return code
+
+
+def _tell(policy: Any) -> None:
+    """What the policy's reader should know of it: suppressions that have expired, or never will."""
+    import time
+
+    from .main import say
+
+    for note in policy.notes(time.time_ns()):
+        say(f"pcapsec: {note}")
 
 
 def _say_what_takes_long() -> None:
@@ -281,6 +293,7 @@ def _complain(outcome: Any) -> None:
 def _closing_line(summary: Any, directory: str) -> None:
     from .main import say
 
-    counts = ", ".join(f"{summary.roots[severity]:,} {severity}" for severity in reversed(SEVERITIES) if summary.roots[severity])
+    counts = ", ".join([f"{summary.roots[severity]:,} {severity}" for severity in reversed(SEVERITIES) if summary.roots[severity]]
+                       + ([f"{summary.n_suppressed:,} suppressed"] if summary.n_suppressed else []))
     say(f"{summary.n_sessions:,} conversations, findings: {counts or 'none'}; tables in {directory}")
 

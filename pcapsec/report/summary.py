@@ -27,6 +27,7 @@ class Tally:
     def __init__(self) -> None:
         self.roots = dict.fromkeys(SEVERITIES, 0)
         self.n_findings = 0
+        self.n_suppressed = 0  # of those, the ones that the policy says were looked at and accepted
         self.n_sessions = 0
 
     def session(self, session: Session) -> None:
@@ -41,7 +42,9 @@ class Tally:
     def _count(self, findings: list[Finding]) -> None:
         self.n_findings += len(findings)
         for finding in findings:
-            if finding.because_of is None:
+            if finding.suppressed is not None:
+                self.n_suppressed += 1
+            elif finding.because_of is None:
                 self.roots[finding.severity] += 1
 
     def close(self) -> "Tally":
@@ -49,6 +52,7 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         self.n_findings += other.n_findings
+        self.n_suppressed += other.n_suppressed
         self.n_sessions += other.n_sessions
         for severity, n in other.roots.items():
             self.roots[severity] += n
@@ -241,7 +245,7 @@ class Summary(Tally):
         roots: dict[str, Group] = {}
         accounts = self.accounts.get((session.server_ip, session.server_port, session.protocol)) if session is not None else None
         for finding in findings:
-            if finding.because_of is not None:
+            if finding.because_of is not None or finding.suppressed is not None:
                 continue
             rule_id = finding.rule.id
             group = self.groups.get(rule_id)
@@ -269,7 +273,7 @@ class Summary(Tally):
                 account = accounts[finding.principal]
                 account.worst = worse(account.worst, (RANK[finding.severity], rule_id))
         for finding in findings:
-            if finding.because_of is not None and finding.because_of in roots:
+            if finding.because_of is not None and finding.because_of in roots and finding.suppressed is None:
                 part = roots[finding.because_of].part_of_it
                 key = (finding.rule.id, finding.rule.title)
                 part[key] = part.get(key, 0) + 1

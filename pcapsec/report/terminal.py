@@ -153,7 +153,7 @@ def _verdict(summary: Summary, captures: list[Capture]) -> Text:
             text.append(", " if i else "")
             text.append(f"{n:,} {severity}", style=STYLE[severity].replace("bold white on red", "bold red"))
         text.append(" finding" if roots == 1 else " findings")
-        related = summary.n_findings - sum(summary.roots.values())
+        related = summary.n_findings - summary.n_suppressed - sum(summary.roots.values())
         if related > 0:
             text.append(f", and {related:,} related", style="dim")
     return text
@@ -171,6 +171,8 @@ def _findings(summary: Summary) -> list:
         parts.append(Padding(_group(group, summary), (1, 0, 0, 0)))
     if len(groups) > MAX_GROUPS_SHOWN:
         parts.append(Text(f"\n… and {_n(len(groups) - MAX_GROUPS_SHOWN, 'rule')} more", style="dim"))
+    if summary.n_suppressed:
+        parts.append(Text(f"\n{_n(summary.n_suppressed, 'finding')} more, suppressed by the policy; column suppressed of the findings says why", style="dim"))
     return parts
 
 

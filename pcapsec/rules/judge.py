@@ -13,9 +13,11 @@ from typing import Any, Iterable
 from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login, RegularSession, Session
 from .policy import Policy
 from .registry import all_rules
+from .requirements import UNPROTECTED
 from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
+from .suppressions import Suppressions
 from .verdict import is_sound, layered_verdict, session_verdict
 from .visits import is_mail
 
@@ -140,6 +142,7 @@ class Judge:
         self.rules = all_rules() if rules is None else rules
         self.site = Site(policy)
         self.site.now_ns = time.time_ns() if now_ns is None else now_ns
+        self.suppressions = Suppressions(self.site.policy.suppress, self.site.now_ns)
         self.full = False
         self.faults = 0
         self.fault_log: list[str] = []
@@ -282,6 +285,8 @@ class Judge:
                             one.finding_id = finding_id(rule.id, one.variant, capture.name, capture.first_ns)
                         if not one.capture:  # it stands for the capture as a whole
                             one.capture, one.frame, one.ts_ns = capture.name, 1 if capture.packets else 0, capture.first_ns or 0
+                        if self.suppressions:
+                            self.suppressions.apply(one, one.ends)
                         findings.append(one)
                         one = FAIL
                     self._totals[rule.id][VERDICTS.index(one.name)] += 1
@@ -377,7 +382,8 @@ class Judge:
             seed = int(session.session_id, 16)
         except ValueError:
             seed = int(finding_id("", "", session.session_id, ""), 16)
-        salts, involved = self._salts, []
+        salts, involved, suppressions = self._salts, [], self.suppressions
+        required = self._required(findings) if self.site.policy.require_tls and near is not LOOPBACK else None
         for finding in findings:
             rule = finding.rule
             rule_id = rule.id
@@ -386,6 +392,8 @@ class Judge:
                     _modify(finding, "info", "both ends loopback")
                 elif rule.category == "cleartext":
                     _modify(finding, LOWER[finding.severity], "both ends private")
+            if required is not None and rule.category == "cleartext" and rule.severity != "info" and RANK[finding.severity] < RANK["high"]:
+                _modify(finding, "high", f"policy {required} requires TLS")
             if not finding.finding_id:
                 salt = salts.get((rule_id, finding.variant))
                 if salt is None:
@@ -395,11 +403,17 @@ class Judge:
             rank = RANK[finding.severity]
             if rank > worst:
                 worst = rank
+            if suppressions and suppressions.apply(finding, session):  # what hangs on it stands for itself
+                continue
             if rule_id in INVOLVED:
                 involved.append(finding)
         if len(involved) > 1:
             (link_layered if session.protocol in LAYERED else link)(involved)
         session.worst_severity = SEVERITIES[worst]
+
+    def _required(self, findings: list[Finding]) -> str | None:
+        """Which entry of the policy a session without TLS goes against."""
+        return next((finding.evidence["policy_id"] for finding in findings if finding.rule.id == "PS901" and finding.variant in UNPROTECTED), None)
 
     def _salt(self, rule_id: str, variant: str) -> int:
         """64 bits for a rule and variant, remembered while there are few: variants are a rule's own words."""

@@ -1,21 +1,95 @@
-"""The site's own knowledge, from a YAML file: which networks and which mail domains are ours.
+"""The site's own knowledge, from a YAML file: what is ours, who must use TLS, and which findings were looked at and accepted.
 
     version: 1
     internal_networks: [10.0.0.0/8, 192.0.2.0/24]
     local_domains: [contoso.com]
+    sites: {dublin: [10.1.0.0/16], amsterdam: [10.2.0.0/16]}
+    require_tls:
+      - id: partner-fabrikam
+        match: {rcpt_domain: [fabrikam.com], direction: outbound}
+        min_tls: TLS1.2
+        names: ["*.mail.protection.outlook.com"]
+    require_rpc_privacy: [10.1.5.0/24]
+    mta_sts: {fabrikam.com: {mode: enforce, mx: ["*.mail.protection.outlook.com"]}}
+    baseline: history.sqlite
+    suppress:
+      - rule: PS204
+        match: {server: [10.0.0.25]}
+        reason: replaced in March, ticket 4711
+        expires: 2026-03-31
 
-Names that later versions will use are accepted and listed in `unused`; any other name is an error, for a misspelt one would be obeyed by nobody.
+`policy_reader` reads it; any name that it does not know is an error, for a misspelt one would be obeyed by nobody.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime
+import os
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import DefinitionError
 
-LATER = ("sites", "require_tls", "require_rpc_privacy", "baseline")
-KEYS = ("version", "internal_networks", "local_domains")
 MAX_POLICY_BYTES = 1 << 20  # written by hand; more is some other file
+DIRECTIONS = ("inbound", "outbound", "internal")
+TLS_VERSIONS = ("TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")  # the order is that of strength
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Match:
+    """Which conversations an entry means: each list that is given must hold, by one of what it lists."""
+
+    ip: tuple[Any, ...] = ()  # ipaddress networks, of either end
+    client: tuple[Any, ...] = ()
+    server: tuple[Any, ...] = ()
+    server_port: tuple[int, ...] = ()
+    protocol: tuple[str, ...] = ()  # smtp also stands for submissions and the like: TLS around it or not
+    service: tuple[str, ...] = ()  # as in table sessions
+    direction: tuple[str, ...] = ()  # DIRECTIONS, by which end has an internal address
+    helo: tuple[str, ...] = ()  # names in lower case; *.example.com is any name below
+    server_name: tuple[str, ...] = ()
+    mx: tuple[str, ...] = ()
+    rcpt_domain: tuple[str, ...] = ()
+    from_domain: tuple[str, ...] = ()
+    principal: tuple[str, ...] = ()  # of findings: the account, in lower case
+    group: tuple[str, ...] = ()  # of findings: group_id
+    finding: tuple[str, ...] = ()  # of findings: finding_id
+
+    def given(self) -> tuple[str, ...]:
+        """Names of the lists that are given."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name))
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Requirement:
+    """One entry of require_tls: whoever it means must use TLS."""
+
+    id: str
+    match: Match
+    min_tls: str | None = None  # one of TLS_VERSIONS; None: any
+    names: tuple[str, ...] = ()  # of which the server's certificate must hold one; none: it may hold any
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Suppression:
+    """One entry of suppress: findings that somebody looked at and accepted."""
+
+    rules: tuple[str, ...]
+    match: Match
+    reason: str
+    expires: datetime.date | None  # the last day on which it holds, UTC; None: for ever
+    place: str  # "policy.yaml, line 7"
+
+    def holds(self, now_ns: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now_ns < _day_after(self.expires)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class StsPolicy:
+    """What a domain's MTA-STS policy says (RFC 8461 §3.2), which is fetched inside TLS and so told by the user."""
+
+    mode: str  # enforce, testing, none
+    mx: tuple[str, ...] = ()  # names in lower case; the wildcard stands for one label
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -24,7 +98,23 @@ class Policy:
 
     internal_networks: tuple[Any, ...] = ()  # ipaddress networks
     local_domains: tuple[str, ...] = ()  # lower case, without trailing dot; a domain stands for those below it too
-    unused: tuple[str, ...] = ()  # one line each: what the file says and this version does not use yet
+    sites: tuple[tuple[str, tuple[Any, ...]], ...] = ()  # name, its networks
+    require_tls: tuple[Requirement, ...] = ()
+    require_rpc_privacy: tuple[Any, ...] = ()  # networks of servers that must only be called at RPC level privacy
+    mta_sts: tuple[tuple[str, StsPolicy], ...] = ()  # domain, what its policy says
+    baseline: str | None = None  # path of the history file, as seen from where the program runs
+    suppress: tuple[Suppression, ...] = ()
+
+    def notes(self, now_ns: int) -> list[str]:
+        """What somebody who uses this policy should be told, one line each."""
+        said = []
+        for entry in self.suppress:
+            what = f"{entry.place}: the suppression of {', '.join(entry.rules)}"
+            if entry.expires is None:
+                said.append(f"{what} never expires; give it a day to look again, such as `expires: 2030-12-31`")
+            elif not entry.holds(now_ns):
+                said.append(f"{what} expired on {entry.expires} and suppresses nothing any more (reason: {entry.reason})")
+        return said
 
     @staticmethod
     def load(path: str) -> Policy:
@@ -33,6 +123,8 @@ class Policy:
         Raises:
             DefinitionError: the file cannot be read or is not well formed; the message names the line.
         """
+        from .policy_reader import PolicyReader
+
         try:
             with open(path, "rb") as file:
                 data = file.read(MAX_POLICY_BYTES + 1)
@@ -40,7 +132,7 @@ class Policy:
             raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from None
         if len(data) > MAX_POLICY_BYTES:
             raise DefinitionError(f"{path}: over {MAX_POLICY_BYTES} bytes; this is no policy file")
-        return Policy.parse(data, str(path))
+        return PolicyReader(str(path), os.path.dirname(path)).read(data)
 
     @staticmethod
     def parse(data: bytes | str, name: str = "policy") -> Policy:
@@ -49,94 +141,11 @@ class Policy:
         Raises:
             DefinitionError: not well formed; the message names the line.
         """
-        return _Reader(name).read(data)
+        from .policy_reader import PolicyReader
+
+        return PolicyReader(name).read(data)
 
 
-class _Reader:
-    """Walks YAML nodes instead of values, because nodes know their lines."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def fail(self, line: int | None, text: str) -> DefinitionError:
-        return DefinitionError(f"{self.name}: {text}" if line is None else f"{self.name}, line {line}: {text}")
-
-    def read(self, data: bytes | str) -> Policy:
-        import yaml
-
-        try:
-            root = yaml.compose(data, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            raise self.fail(mark.line + 1 if mark else None, f"not YAML: {error.problem or error.context}") from None
-        except yaml.YAMLError as error:  # characters that YAML does not allow, or not UTF-8
-            raise self.fail(None, f"not YAML: {str(error).splitlines()[0]}") from None
-        except RecursionError:
-            raise self.fail(None, "nested too deep for a policy") from None
-        if root is None:
-            raise self.fail(1, "empty; the least is `version: 1`")
-        if not isinstance(root, yaml.MappingNode):
-            raise self.fail(_line(root), "expected names with values, such as `version: 1`")
-        values = self._names(root)
-        if "version" not in values:
-            raise self.fail(_line(root), "no `version`; write `version: 1`")
-        version = values["version"]
-        if getattr(version, "value", None) != "1":
-            raise self.fail(_line(version), f"version {self._shown(version)} is not known; this pcapsec reads version 1")
-        return Policy(
-            internal_networks=tuple(self._network(node) for node in self._list(values.get("internal_networks"), "internal_networks")),
-            local_domains=tuple(self._domain(node) for node in self._list(values.get("local_domains"), "local_domains")),
-            unused=tuple(f"{self.name}, line {_line(values[key])}: `{key}` is not used yet" for key in values if key in LATER),
-        )
-
-    def _names(self, root: Any) -> dict[str, Any]:
-        import difflib
-
-        values: dict[str, Any] = {}
-        for key, value in root.value:
-            name = key.value if isinstance(key.value, str) else "?"
-            if name in values:
-                raise self.fail(_line(key), f"`{name}` stands here a second time")
-            if name not in KEYS and name not in LATER:
-                near = difflib.get_close_matches(name, KEYS + LATER, 1)
-                raise self.fail(_line(key), f"`{name[:60]}` is not known" + (f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(KEYS)}"))
-            values[name] = value
-        return values
-
-    def _list(self, node: Any, name: str) -> list[Any]:
-        if node is None or node.tag.endswith(":null"):
-            return []
-        if node.id != "sequence":
-            raise self.fail(_line(node), f"`{name}` must be a list, such as [{'10.0.0.0/8' if 'net' in name else 'contoso.com'}]")
-        for item in node.value:
-            if item.id != "scalar":
-                raise self.fail(_line(item), f"`{name}` holds plain values, found a {item.id}")
-        return node.value
-
-    def _network(self, node: Any) -> Any:
-        import ipaddress
-
-        text = node.value
-        try:
-            return ipaddress.ip_network(text)
-        except ValueError:
-            try:
-                meant = ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                raise self.fail(_line(node), f"{self._shown(node)} is not a network such as 10.0.0.0/8 or 2001:db8::/32") from None
-            raise self.fail(_line(node), f"{self._shown(node)} has bits set behind its prefix; did you mean {meant}?") from None
-
-    def _domain(self, node: Any) -> str:
-        domain = node.value.lower().rstrip(".")
-        labels = domain.split(".")
-        if len(domain) > 253 or not all(0 < len(label) < 64 and label.replace("-", "").replace("_", "").isalnum() for label in labels):
-            raise self.fail(_line(node), f"{self._shown(node)} is not a mail domain such as contoso.com")
-        return domain
-
-    def _shown(self, node: Any) -> str:
-        value = node.value
-        return repr(value[:60]) if isinstance(value, str) else f"a {node.id}"
-
-
-def _line(node: Any) -> int:
-    return node.start_mark.line + 1
+def _day_after(day: datetime.date) -> int:
+    """The first instant behind a day, ns since 1970 UTC."""
+    return (day.toordinal() + 1 - datetime.date(1970, 1, 1).toordinal()) * 86_400 * 10**9

@@ -20,7 +20,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "finding_id": "x.finding_id", "rule_id": "@R[0]", "slug": "@R[0]", "title": "x.title", "severity": "x.severity", "confidence": "x.confidence",
         "category": "x.rule.category", "variant": "x.variant or None", **_PLACE, **_ENDS, **_NAMES,
         "principal": "x.principal", "mechanism": "x.mechanism", "auth_result": "x.auth_result", "evidence": "x.evidence",
-        "remediation": "@R[1]", "references": "@R[1]", "group_id": "g", "because_of": "x.because_of", "severity_reason": "x.severity_reason or None",
+        "remediation": "@R[1]", "references": "@R[1]", "group_id": "g", "because_of": "x.because_of", "severity_reason": "x.severity_reason or None", "suppressed": "x.suppressed",
         "direction": "direction", "evidence_offset": "x.at", **_FILTERS,
     }),
     "sessions": ("s, f, t, state, principals, n_messages, n_findings, E, N, D, C", {

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable
 
 from ..greetings import greeting_host
-from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, TlsHandshake
+from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, TlsHandshake, group_hash
 from ..secret import Fingerprints
 from . import schema
 from .access import NO_CERTIFICATE, NO_DETAILS, NO_LOGIN, NO_OFFER, login_of
@@ -359,8 +359,7 @@ class Rows:
             key = x.variant, x.principal, x.mechanism
             group = groups.get(key)
             if group is None:
-                text = f"{x.capture if pair is None else pair}\n{x.variant}\n{x.principal}\n{x.mechanism}"
-                group = groups[key] = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[:16]
+                group = groups[key] = group_hash(x.capture if pair is None else pair, x)
             append((ns, tie, write(x, f"{rule_id}-{group}", R, P, E, N, D, _SIDES[side])))
 
     def _logins(self, s: Session, f: Facts, name: str | None, E: Any, places: dict, decrypted: bool) -> None:

@@ -134,6 +134,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _own("group_id", "equal for repeats of the same judgement on the same pair, account and mechanism"),
         _own("because_of", "finding_id of the root of the same story", "this finding is a root"),
         _text("severity_reason", "modifiers that were applied, separated by ;", "none"),
+        _text("suppressed", "why the policy says that this finding was looked at and accepted; it counts for no exit code", "it is not"),
         _word("direction", "who sent the evidence: client, server", "the whole conversation shows it"),
         _count("evidence_offset", "position of the evidence in the stream of that side", "Int64", "bytes", "the whole conversation shows it"),
         *FILTERS,

@@ -65,6 +65,35 @@ def test_options_reach_the_pipeline(engine, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("content, words", [
+    (b"version: 1\nrequire_tls:\n- id: a\n  match: {server_prt: 25}\n", "line 4: `server_prt` is not known in `match`; did you mean `server_port`?"),
+    (b"version: 2\n", "line 1: version '2' is not known; this pcapsec reads version 1"), (b"\x89PNG\r\n\x1a\n\x00", "not YAML"), (b"a: &a [x]\nb: *a\n", "anchors"), (b"", "empty"),
+])
+def test_a_policy_that_is_none_is_wrong_usage(engine, capsys, tmp_path, content, words):
+    (tmp_path / "policy.yaml").write_bytes(content)
+    assert run("analyze", "a", "--policy", tmp_path / "policy.yaml") == 2
+    out, err = capsys.readouterr()
+    assert words in err and out == "" and len(err.splitlines()) == 1 and engine.asked == {}
+
+
+def test_suppressed_findings_alarm_nobody(engine, capsys, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nsuppress:\n- {rule: PS101, reason: known}\n- {rule: PS102, reason: old, expires: 2024-01-31}\n")
+    session = made.submission(0)
+    session.findings[0].suppressed = "known"
+    session.findings[1].because_of = None
+    engine.sessions = [session]
+    assert run("analyze", "a", "--policy", policy, "--fail-on", "critical") == 0
+    out, err = capsys.readouterr()
+    assert "line 3: the suppression of PS101 never expires" in err and "line 4: the suppression of PS102 expired on 2024-01-31" in err
+    assert "1 finding more, suppressed by the policy" in out and "STARTTLS offered" in out and "PS101" not in out
+    assert run("analyze", "a", "--policy", policy, "--fail-on", "high", "-o", tmp_path / "out") == 1
+    assert "1 high, 1 low, 1 suppressed; tables in" in capsys.readouterr().err
+    with open(tmp_path / "out" / "findings.csv", newline="") as file:
+        assert [(row["rule_id"], row["severity"], row["suppressed"]) for row in csv.DictReader(file)] == [
+            ("PS005", "low", ""), ("PS101", "critical", "known"), ("PS204", "high", "")]
+
+
 @pytest.mark.parametrize("arguments, words", [
     ([], "Missing argument"), (["a", "--jobs", "0"], "jobs"), (["a", "--port", "70000"], "port"), (["a", "--host", "mail"], "no address or network"),
     (["a", "--since", "yesterday"], "is not a time"), (["a", "--since", "2024-05-02", "--until", "2024-05-01"], "--since is not before --until"),

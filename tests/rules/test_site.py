@@ -5,7 +5,7 @@ import ipaddress
 
 import pytest
 
-from pcapsec.rules import site as site_module
+from pcapsec.rules import addresses, site as site_module
 from pcapsec.rules.offers import distance, masked_offer, masks_offer
 from pcapsec.rules.policy import Policy
 from pcapsec.rules.site import Site
@@ -43,6 +43,7 @@ def test_local_domains_stand_for_those_below_them():
 
 def test_memory_has_a_ceiling(monkeypatch):
     monkeypatch.setattr(site_module, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(addresses, "MAX_REMEMBERED", 3)
     site = Site()
     for n in range(20):
         site.scope(f"10.0.0.{n}")

@@ -48,9 +48,9 @@ def test_a_submission_as_csv():
     assert texts(rows)["findings"] == [
         '00000000000000aa,PS101,smtp-auth-plain,Password of alice@example.com sent in clear,critical,high,credential,PLAIN,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
         + ends + ',smtp,submission,mail.example.com,alice@example.com,PLAIN,success,"{""initial_response"":true,""reply_code"":""235""}",require TLS before AUTH,'
-        '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,client,20,' + watch + "\n",
+        '"[""RFC 4954 \\u00a74"",""RFC 8314 \\u00a73.3""]",' + plain + ',,,,client,20,' + watch + "\n",
         '00000000000000bb,PS204,starttls-offered-unused,"STARTTLS offered, not used",high,medium,cleartext,,2024-05-01T08:00:00.000020000Z,monday.pcap,10,'
-        + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,client,20,' + watch + "\n"]
+        + ends + ',smtp,submission,mail.example.com,,,,{},make the client use STARTTLS,"[""RFC 3207""]",' + unused + ',00000000000000aa,a;b,,client,20,' + watch + "\n"]
     assert texts(rows)["sessions"] == [
         ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,,,syn,,,,full,,,,"
         'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,false,"[""PLAIN""]",'
@@ -238,7 +238,7 @@ def test_findings_of_a_capture_have_no_conversation():
     values = dict(zip((c.name for c in schema.columns("findings")), texts(rows)["findings"][0]))
     assert {name for name, value in values.items() if value is None} == {
         "session_id", "client_ip", "client_port", "server_ip", "server_port", "protocol", "service", "server_name", "principal", "mechanism", "auth_result", "variant",
-        "because_of", "severity_reason", "direction", "evidence_offset", "display_filter", "community_id"}
+        "because_of", "severity_reason", "suppressed", "direction", "evidence_offset", "display_filter", "community_id"}
     assert (values["capture"], values["frame"], values["time"]) == ("monday.pcap", 1, made.T0)
     nowhere = made.drops()
     nowhere.frame = nowhere.ts_ns = 0
