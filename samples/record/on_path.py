@@ -1,13 +1,13 @@
 """A box on the path that changes mail dialogues, in the place of the switch: frames go from to-client to to-server and back, TCP segments are edited as they pass.
 
-    on_path.py [--skip N] [--ttl N] MANIPULATION...
+    on_path.py [--skip N] [--until N] [--ttl N] MANIPULATION...
 
 --edit SIDE PATTERN TEXT     in what SIDE (client, server) sends, put TEXT for each match; sequence numbers behind it are shifted, as firewalls do
 --mask SIDE PATTERN LETTER   put LETTER for each letter of each match: the length stays
 --answer PATTERN TEXT        swallow what the client sent when it matches, and answer TEXT in the server's name
 --reset PATTERN              swallow what the client sent when it matches, and reset both sides
 --forge PATTERN TEXT         beside the path: send the client an edited copy of what the server sent, ahead of the real segment, which still arrives
---skip N                     leave the first N connections alone
+--skip N, --until N          leave the first N connections alone, and those behind the Nth
 --ttl N                      the time to live of what the box makes itself
 --nat INNER OUTER            behind the box the client's address INNER is OUTER, and its ports are others
 
@@ -158,7 +158,7 @@ class Box:
             self.connections[key] = Connection(self.n_connections)
             self.n_connections += 1
         connection = self.connections.get(key)
-        if connection is None or connection.number < self.ask.skip:
+        if connection is None or not self.ask.skip <= connection.number < self.ask.until:
             self.send(1 - side, segment)
         elif not connection.closed:
             self.edited(connection, side, segment)
@@ -245,6 +245,7 @@ def main() -> None:
     ask.add_argument("--reset")
     ask.add_argument("--nat", nargs=2)
     ask.add_argument("--skip", type=int, default=0)
+    ask.add_argument("--until", type=int, default=1 << 30)
     ask.add_argument("--ttl", type=int, default=249)
     sockets = port("to-client"), port("to-server")
     box = Box(ask.parse_args(), sockets)

@@ -1,9 +1,12 @@
 """What clients do in the recordings of boxes on the path where the clients of `clients.py` do not serve: `path_clients.py NAME ADDRESS PORT [WORD...]`."""
 from __future__ import annotations
 
+import contextlib
+import imaplib
 import sys
 
-from clients import MAIL, NAME, Talk
+from clients import MAIL, NAME, Talk, address, loose
+from servers import ACCOUNTS
 
 
 def smtp_goes_on(host: str, port: int) -> None:
@@ -17,6 +20,36 @@ def smtp_goes_on(host: str, port: int) -> None:
     talk.ask(b"DATA", b"354 ")
     talk.ask(MAIL.format(id="went-on").encode() + b".", b"250 ")
     talk.ask(b"QUIT", b"221 ")
+
+
+def imap_goes_on(host: str, port: int, user: str) -> None:
+    """STARTTLS is refused; the client logs in all the same."""
+    talk = Talk(host, port)
+    talk.until(rb"\* OK")
+    talk.ask(b"a1 CAPABILITY", b"a1 OK")
+    talk.ask(b"a2 STARTTLS", b"a2 (NO|BAD)")
+    talk.ask(b"a3 LOGIN " + address(user).encode() + b" " + ACCOUNTS[user].encode(), b"a3 OK")
+    talk.ask(b"a4 SELECT INBOX", b"a4 OK")
+    talk.ask(b"a5 LOGOUT", b"a5 OK")
+
+
+def imap_preauth(host: str, port: int) -> None:
+    """imaplib: believes that it is logged in, cannot start TLS then, and stores a draft."""
+    imap = imaplib.IMAP4(host, port, timeout=20)
+    for step in (lambda: imap.starttls(loose()), lambda: imap.append("Drafts", None, None, MAIL.format(id="draft").encode()), imap.logout):
+        with contextlib.suppress(imaplib.IMAP4.error):
+            step()
+
+
+def pop3_goes_on(host: str, port: int, user: str) -> None:
+    """STLS is refused; the client logs in all the same."""
+    talk = Talk(host, port)
+    talk.until(rb"\+OK")
+    talk.ask(b"CAPA", rb"\.\r")
+    talk.ask(b"STLS", rb"-ERR")
+    talk.ask(b"USER " + address(user).encode(), rb"\+OK")
+    talk.ask(b"PASS " + ACCOUNTS[user].encode(), rb"\+OK")
+    talk.ask(b"QUIT", rb"\+OK")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import pathlib
 import sys
 
 import servers
-from net import HERE, SERVER, Lab, RecordingError
-from scenarios import ALICE, BOB, DOVECOT, POSTFIX, PYTHON, SWAKS, Sample, Step, py, swaks, tls13
+from net import HERE, SERVER, STRICT, Lab, RecordingError
+from scenarios import A, ALICE, B, BOB, DOVECOT, E, IMAP_FINDINGS, IMAP_LOGIN, IMAP_READ, IMAP_SESSION, INN, LUNCH, POSTFIX, PYTHON, SENT, SWAKS, Sample, Step, py, swaks, tls13
 from servers import DOMAIN
 
 together: set[pathlib.Path] = set()  # recordings made in this run, both sides at once
@@ -139,6 +139,7 @@ TLS_FINDINGS = "PS217 PS430 PS454"
 STARTED = {"tls": [tls13()]}
 ENCRYPTED = seen(WITH_TLS, TLS_FINDINGS, **STARTED)
 CUT_OFF, ACCEPTED = "smtp smtp starttls tls_clienthello full", "smtp smtp none accepted full"
+SUBMISSION_TLS = "smtp submission starttls tls_established full"
 IMAP_TLS, POP3_TLS = "imap imap starttls tls_established full", "pop3 pop3 starttls tls_established full"
 BY_SMTPLIB = {"software": f"{POSTFIX}, {PYTHON} smtplib", "steps": [py("smtp_send", SERVER, 25, "", "", "starttls")], "servers": ("mail",)}
 DECODE_ERROR = "- - established=no alerts=client:fatal:50_decode_error"
@@ -170,4 +171,71 @@ INTO_TLS = [
           inside=seen(POP3_TLS, "PS314 PS121 PS430 PS442 PS454", **STARTED), outside=seen(POP3_TLS, "PS121 PS430 PS442 PS454", **STARTED)),
 ]
 
-SAMPLES = SMTP + INTO_TLS
+IMAP_BARE, POP3_BARE, POP3_SESSION = "imap imap none not_offered full", "pop3 pop3 none not_offered full", "pop3 pop3 none offered full"
+READ = {"logins": [IMAP_LOGIN], "messages": [LUNCH], "secrets": [A]}
+BY_IMAPLIB = {"software": f"{DOVECOT}, {PYTHON} imaplib", "steps": IMAP_READ, "servers": ("mail",)}
+IMAP_UNTOUCHED = seen(IMAP_SESSION, IMAP_FINDINGS, **READ)
+POPPED = {"logins": [f"USER-PASS {BOB} password success"], "messages": [f"pop3 fetched - - <lunch@{DOMAIN}> none"], "secrets": [B]}
+BY_POPLIB = {"software": f"{DOVECOT}, {PYTHON} poplib", "steps": [py("pop3_read", SERVER, 110, "bob")], "servers": ("mail",)}
+POP3_UNTOUCHED = seen(POP3_SESSION, "PS112 PS115 PS121 PS204 PS206 PS212 PS705", **POPPED)
+DRAFT = [f"imap submitted - - <draft@{DOMAIN}> none"]
+REFUSED_LOGIN = {"logins": [f"LOGIN-COMMAND {ALICE} password failed"], "secrets": [A]}
+SIEVE_LOGIN = {"logins": [f"PLAIN {ALICE} password success"], "secrets": [A]}
+NEWS = {"logins": ["AUTHINFO erin password success"], "messages": [f"nntp submitted - - <posted-clear@{DOMAIN}> none"], "secrets": [E]}
+
+MAILBOXES = [
+    *taps("strip-imap-removed", "A box cuts STARTTLS out of the capabilities", **BY_IMAPLIB, box=("--edit", "server", " STARTTLS", ""),
+          inside=seen(IMAP_BARE, "PS110 PS121 PS201 PS206 PS212 PS705", **READ), outside=IMAP_UNTOUCHED),
+    *taps("strip-imap-masked", "A box writes XXXXXXXX over STARTTLS", **BY_IMAPLIB, box=("--edit", "server", "STARTTLS", "XXXXXXXX"),
+          inside=seen(IMAP_BARE, "PS110 PS121 PS206 PS212 PS301 PS705", **READ), outside=IMAP_UNTOUCHED),
+    *taps("strip-imap-logindisabled", "A box cuts STARTTLS and LOGINDISABLED out of the capabilities; the client logs in, and the server that wants TLS first refuses", f"{DOVECOT}, {PYTHON} socket",
+          [py("imap_refused", STRICT, 143, "alice")], servers=("mail",), box=("--edit", "server", " STARTTLS LOGINDISABLED", ""),
+          inside=seen(IMAP_BARE, "PS110 PS121 PS201", **REFUSED_LOGIN), outside=seen(IMAP_SESSION, "PS110 PS115 PS204 PS210", **REFUSED_LOGIN)),
+    *taps("strip-imap-preauth", "A box makes PREAUTH of the greeting's OK: the client believes that it is logged in, cannot start TLS, and stores a message in clear", f"{DOVECOT}, {PYTHON} imaplib",
+          [own("imap_preauth", SERVER, 143)], servers=("mail",), box=("--edit", "server", r"\A\* OK", "* PREAUTH"),
+          inside=seen(IMAP_SESSION, "PS206 PS209 PS212 PS705", messages=DRAFT), outside=seen(IMAP_SESSION, "PS121 PS204 PS206 PS211 PS212 PS705", messages=DRAFT)),
+    *taps("strip-imap-refused", "A box keeps STARTTLS to itself and answers NO in the server's name; the client logs in", f"{DOVECOT}, {PYTHON} socket",
+          [own("imap_goes_on", SERVER, 143, "alice")], servers=("mail",), box=("--answer", r"(\S+) STARTTLS", r"\1 NO TLS is not available.\r\n"),
+          inside=seen("imap imap none refused full", "PS110 PS115 PS121 PS211 PS212 PS215 PS306 PS318", logins=[IMAP_LOGIN], secrets=[A]),
+          outside=seen(IMAP_SESSION, "PS110 PS115 PS121 PS204 PS211 PS212", logins=[IMAP_LOGIN], secrets=[A])),
+    *taps("strip-pop3-removed", "A box cuts STLS out of the capabilities", **BY_POPLIB, box=("--edit", "server", r"STLS\r\n", ""),
+          inside=seen(POP3_BARE, "PS112 PS121 PS201 PS206 PS212 PS705", **POPPED), outside=POP3_UNTOUCHED),
+    *taps("strip-pop3-masked", "A box writes XXXX over STLS", **BY_POPLIB, box=("--edit", "server", "STLS", "XXXX"),
+          inside=seen(POP3_BARE, "PS112 PS121 PS206 PS212 PS301 PS705", **POPPED), outside=POP3_UNTOUCHED),
+    *taps("strip-pop3-garbled", "A box garbles the command: the client sends STLS, the server receives XXXX; the client logs in", f"{DOVECOT}, {PYTHON} socket",
+          [own("pop3_goes_on", SERVER, 110, "bob")], servers=("mail",), box=("--edit", "client", r"\ASTLS", "XXXX"),
+          inside=seen("pop3 pop3 none refused full", "PS112 PS115 PS121 PS212 PS215 PS304 PS306", logins=POPPED["logins"], secrets=[B]),
+          outside=seen(POP3_SESSION, "PS112 PS115 PS121 PS204 PS212 PS304", logins=POPPED["logins"], secrets=[B])),
+    *taps("strip-managesieve-removed", "A box cuts STARTTLS out of the capabilities", f"{DOVECOT}, {PYTHON} socket", [py("sieve_put", SERVER, 4190, "alice")], servers=("mail",),
+          box=("--edit", "server", r'"STARTTLS"\r\n', ""), inside=seen("managesieve managesieve none not_offered full", "PS114 PS121 PS201 PS212", **SIEVE_LOGIN),
+          outside=seen("managesieve managesieve none offered full", "PS114 PS115 PS121 PS204 PS212", **SIEVE_LOGIN)),
+    *taps("strip-nntp-removed", "A box cuts STARTTLS out of the capabilities", f"{INN}, {PYTHON} socket", [py("nntp_read", SERVER, 119)], servers=("news",),
+          box=("--edit", "server", r"STARTTLS\r\n", ""), inside=seen("nntp nntp none not_offered full", "PS113 PS121 PS201 PS206", **NEWS),
+          outside=seen("nntp nntp none offered full", "PS113 PS115 PS121 PS204 PS206", **NEWS)),
+]
+
+FOR_A_WHILE = ("--skip", "1", "--until", "2")  # of three connections the second
+AUTH_PLAIN = {"logins": [f"PLAIN {ALICE} password success"], "secrets": [A]}
+
+AMONG_OTHERS = [
+    *taps("strip-smtp-for-a-while", "Six messages from one Postfix to another; from the third to the fourth a box cuts the line STARTTLS out", f"{POSTFIX}, {SWAKS}",
+          [step for n in range(6) for step in relayed(message=f"n{n + 1}")], servers=("mail", "branch-tls"), box=("--skip", "2", "--until", "4", "--edit", "server", r"250-STARTTLS\r\n", ""),
+          inside={"sessions": [WITH_TLS] * 2 + [NOT_OFFERED] * 2 + [WITH_TLS] * 2, "tls": [tls13()] * 4, "findings": f"PS201 PS217 PS305 PS310 PS430 PS440 PS454 PS903 {CLEAR_RELAY}",
+                  "messages": [MESSAGE.replace("swaks", f"n{n}") for n in (3, 4)]},
+          outside={"sessions": [WITH_TLS] * 2 + [OFFERED] * 2 + [WITH_TLS] * 2, "tls": [tls13()] * 4, "findings": f"PS204 PS217 PS430 PS440 PS454 PS903 PS911 {CLEAR_RELAY}",
+                   "messages": [MESSAGE.replace("swaks", f"n{n}") for n in (3, 4)]}),
+    *taps("strip-imap-mechanisms", "Of three sessions the second passes a box that leaves nothing but AUTH=PLAIN of offer and mechanisms", f"{DOVECOT}, {PYTHON} imaplib, {PYTHON} socket",
+          [py("imap_read", SERVER, 143, "alice", "starttls"), py("imap_sasl", SERVER, 143, "PLAIN", "alice"), py("imap_read", SERVER, 143, "alice", "starttls")], servers=("mail",),
+          box=(*FOR_A_WHILE, "--edit", "server", r"STARTTLS( AUTH=[A-Z0-9-]+)+", "AUTH=PLAIN"),
+          inside={"sessions": [IMAP_TLS, IMAP_BARE, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS121 PS201 PS211 PS212 PS305 PS319 PS430 PS442 PS454 PS903 PS907", **AUTH_PLAIN},
+          outside={"sessions": [IMAP_TLS, IMAP_SESSION, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS115 PS121 PS204 PS211 PS212 PS430 PS442 PS454 PS903 PS907 PS911", **AUTH_PLAIN}),
+    *taps("strip-submission-mechanisms", "Of three submissions the second passes a box that leaves nothing but AUTH PLAIN of offer and mechanisms", f"{POSTFIX}, {PYTHON} smtplib",
+          [py("smtp_send", SERVER, 587, "alice", "PLAIN", *words) for words in (["starttls"], [], ["starttls"])], servers=("mail",),
+          box=(*FOR_A_WHILE, "--edit", "server", r"250-STARTTLS\r\n250-AUTH [^\r]+", "250-AUTH PLAIN"),
+          inside={"sessions": [SUBMISSION_TLS, "smtp submission none not_offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
+                  "findings": "PS101 PS121 PS201 PS202 PS206 PS212 PS217 PS305 PS319 PS430 PS442 PS454 PS705 PS903 PS907", **AUTH_PLAIN},
+          outside={"sessions": [SUBMISSION_TLS, "smtp submission none offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
+                   "findings": "PS101 PS115 PS121 PS202 PS204 PS206 PS212 PS217 PS430 PS442 PS454 PS705 PS903 PS907 PS911", **AUTH_PLAIN}),
+]
+
+SAMPLES = SMTP + INTO_TLS + MAILBOXES + AMONG_OTHERS
