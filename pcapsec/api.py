@@ -67,7 +67,7 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
     fingerprints = Fingerprints(fingerprint_key)
     filters = pipeline.Filters(host=host, port=port, since_ns=parse_time(since), until_ns=parse_time(until))
     outcome = pipeline.run(inputs, make_sink=lambda worker: FrameSink(reveal=reveal_secrets, fingerprints=fingerprints), policy=policy, filters=filters, jobs=jobs,
-                           join=join, full_assessments=assessments == "full", keys=keys, trust=trust)
+                           join=join, full_assessments=assessments == "full", keys=keys, trust=trust, fingerprints=fingerprints)
     if outcome.errors and not any(capture.packets for capture in outcome.captures):
         raise outcome.errors[0]
     result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets)

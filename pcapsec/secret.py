@@ -60,8 +60,11 @@ class Fingerprints:
     """
 
     def __init__(self, key: bytes | None = None):
-        self.key = key or os.urandom(32)
+        self._key = key or os.urandom(32)
         self._known: dict[Secret, str] = {}
+
+    def __reduce__(self):
+        raise TypeError("Fingerprints are never pickled: a key leaves no process")
 
     def of(self, secret: Secret) -> str:
         """First 16 hex digits of the HMAC of a secret."""
@@ -69,5 +72,5 @@ class Fingerprints:
         if known is None:
             if len(self._known) >= 65536:  # a ceiling, not a policy: passwords repeat, guesses do not
                 self._known.clear()
-            known = self._known[secret] = hmac.new(self.key, secret.reveal(), hashlib.sha256).hexdigest()[:16]
+            known = self._known[secret] = hmac.new(self._key, secret.reveal(), hashlib.sha256).hexdigest()[:16]
         return known

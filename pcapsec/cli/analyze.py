@@ -153,7 +153,7 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
 
         try:
             outcome = pipeline.run(list(captures), make_sink=make_sink, policy=rules_policy, filters=pipeline.Filters(host=host, port=port, since_ns=since, until_ns=until),
-                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress, keys=keys, trust=trust)
+                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress, keys=keys, trust=trust, fingerprints=fingerprints)
         finally:
             if progress is not None:
                 progress.close()

@@ -20,6 +20,7 @@ from ..kernels.handshakes import G_ENTRY
 from ..protocols.x509_trust import TrustStore
 from ..records import Capture, Finding, RegularSession, Session
 from ..rules import Judge, Policy
+from ..secret import Fingerprints
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
 from . import wireshark
 from .channels import Channels
@@ -97,11 +98,11 @@ class _Worker:
     """Walks groups of inputs, judges what it finds, and feeds one sink."""
 
     def __init__(self, sink, policy: Policy | None, filters: Filters | None, job: int, jobs: int, full: bool, progress, seed: int = 0,
-                 keys: KeyLog | None = None, trust: TrustStore | None = None):
+                 keys: KeyLog | None = None, trust: TrustStore | None = None, fingerprints: Fingerprints | None = None):
         self.sink = sink
         self.keys = keys
         self.trust = trust
-        self.judge = Judge(policy)
+        self.judge = Judge(policy, fingerprint=fingerprints.of if fingerprints is not None else None)
         self.judge.full = full
         self.parameters = _parameters(filters, job, jobs, seed)
         self.jobs = jobs
@@ -336,7 +337,7 @@ class _Worker:
 
 def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
         full_assessments: bool = False, progress: Callable[[int, int, int], None] | None = None, keys: KeyLog | None = None,
-        trust: TrustStore | None = None) -> Outcome:
+        trust: TrustStore | None = None, fingerprints: Fingerprints | None = None) -> Outcome:
     """Analyse captures.
 
     Args:
@@ -349,9 +350,11 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         progress: called with bytes done, bytes in all, findings so far.
         keys: secrets of TLS connections, which are then decrypted; None: only with those that captures hold themselves.
         trust: roots that certificates are verified against; None: they are not.
+        fingerprints: what equal secrets are known by in all workers, best the sinks' own; None: one for this run.
     Raises: PcapsecError for filters that make no sense, CaptureError only through Outcome.errors.
     """
     outcome = Outcome()
+    fingerprints = fingerprints or Fingerprints()  # before workers are forked: all of them need the same key
     if keys is not None:
         wireshark.find()  # better said now than after hours
     try:
@@ -371,7 +374,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         gc.set_threshold(200_000, 20, 100)  # records die by reference counting; the default looks for cycles every 700 of them, an eighth of the run
         try:
             sink = make_sink(job)
-            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None, seed, keys, trust)
+            worker = _Worker(sink, policy, filters, job, n_jobs, full_assessments, progress if job == 0 else None, seed, keys, trust, fingerprints)
             done = 0
             for group in groups:
                 worker.group(group, done, total)

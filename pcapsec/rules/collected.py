@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..records import CLIENT, Session, TlsHandshake
+from .accounts import Accounts
 from .requests import MAIL_SERVICES, MAX_LISTED
 from .trail import Trail
 from .visits import Visits
@@ -67,6 +68,7 @@ class Collected:
         choices: address and port of TLS 1.2 -> (suite chosen, suites offered) -> where it was first seen.
         trail: messages, for those that were seen on several hops.
         visits: conversations with mail servers, for rules that compare them.
+        accounts: logins.
         n_more: hosts and servers that no longer fitted.
     """
 
@@ -77,6 +79,7 @@ class Collected:
         self.choices: dict[tuple[str, int], dict[tuple[str, tuple[str, ...]], Place]] = {}
         self.trail = Trail()
         self.visits = Visits()
+        self.accounts = Accounts()
         self.n_more = 0
 
     def session(self, session: Session) -> None:
@@ -177,6 +180,7 @@ class Collected:
         self.n_more += other.n_more
         self.trail.merge(other.trail)
         self.visits.merge(other.visits)
+        self.accounts.merge(other.accounts)
         for name, uses in other.keys.items():
             for spki, use in uses.items():
                 self._key(name, spki, use)

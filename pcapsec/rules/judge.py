@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login, RegularSession, Session
+from ..secret import Fingerprints, Secret
 from .policy import Policy
 from .registry import all_rules
 from .requirements import UNPROTECTED
@@ -130,6 +131,7 @@ class Judge:
 
     Args:
         policy: the site's own knowledge; None: nothing known.
+        fingerprint: what makes equal secrets look equal, the same for all judges of a run; None: one of this judge.
         rules: those to apply; all when None.
         now_ns: the present for rules about timestamps; the clock's when None.
 
@@ -138,9 +140,10 @@ class Judge:
         faults: how often a rule raised; `fault_log` says which, where, and never with what data.
     """
 
-    def __init__(self, policy: Policy | None = None, *, rules: dict[str, Rule] | None = None, now_ns: int | None = None):
+    def __init__(self, policy: Policy | None = None, *, fingerprint: Callable[[Secret], str] | None = None, rules: dict[str, Rule] | None = None, now_ns: int | None = None):
         self.rules = all_rules() if rules is None else rules
         self.site = Site(policy)
+        self._fingerprint = fingerprint or Fingerprints().of
         self.site.now_ns = time.time_ns() if now_ns is None else now_ns
         self.suppressions = Suppressions(self.site.policy.suppress, self.site.now_ns)
         self.full = False
@@ -196,6 +199,8 @@ class Judge:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         if findings:
             self._settle(session, findings)
+        if facts.logins or session.inner is not None and session.inner.logins:
+            site.collected.accounts.take(session, self._fingerprint)
         session.verdict = plan.verdict(session, facts)
         site.collected.visits.take(session)
         return key, tuple(site.consulted)
