@@ -88,7 +88,7 @@ class Minute:
 
     __slots__ = ("first", "n", "n_inside", "names", "fingerprints", "tries", "servers", "clients")
 
-    def __init__(self, first: Sight, n: int, n_inside: int, names: set[str], fingerprints: set[str], tries: set[tuple[str, str | None]], servers: set[str], clients: set[str]):
+    def __init__(self, first: Sight, n: int, n_inside: int, names: set[str], fingerprints: set[str], tries: set[str], servers: set[str], clients: set[str]):
         self.first, self.n, self.n_inside, self.names, self.fingerprints, self.tries, self.servers, self.clients = first, n, n_inside, names, fingerprints, tries, servers, clients
 
     def __reduce__(self):
@@ -161,20 +161,23 @@ class Accounts:
                     self.worked[slot] = (n or 0) + 1
             if not shown and kind is None:
                 continue
-            key = Key(session.server_ip, session.server_port, login.protocol, login.mechanism, login.principal, login.domain, exposure, kind, told, inside, failed)
-            use = self.uses.get(key)
-            if use is None and not self.uses.room(key):
+            key = session.server_ip, session.server_port, login.protocol, login.mechanism, login.principal, login.domain, exposure, kind, told, inside, failed
+            use = self.uses.get(key)  # type: ignore[call-overload]  # a plain tuple is made much faster, and equal
+            if use is None and not self.uses.room(Key._make(key)):
                 continue
-            if use is not None and session.start_ns > use.first.ts_ns and session.client_ip in use.clients:
+            if use is not None and session.start_ns > use.first.ts_ns:
                 use.n += 1
                 use.n_success += result == "success"
-                use.last_ns = max(use.last_ns, session.start_ns)
+                if session.start_ns > use.last_ns:
+                    use.last_ns = session.start_ns
+                if session.client_ip not in use.clients:
+                    use.clients = smallest(use.clients | {session.client_ip}, MAX_CLIENTS)
                 continue
             if findings is None:
                 findings = _finding_ids(session)
             new = Use(_sight(session, login, findings), session.start_ns, 1, int(result == "success"), {session.client_ip})
             if use is None:
-                self.uses[key] = new
+                self.uses[Key._make(key)] = new
             else:
                 use.add(new)
 
@@ -184,7 +187,7 @@ class Accounts:
     def _failed(self, session: Session, login: Login, told: str | None, inside: bool) -> None:
         sight = _sight(session, login, {})
         name, minute = (login.principal or "")[:MAX_NAME].lower(), sight.ts_ns // MINUTE_NS
-        one = Minute(sight, 1, int(inside), {name}, {told} if told else set(), {(name, told)}, {session.server_ip}, {session.client_ip})
+        one = Minute(sight, 1, int(inside), {name}, {told} if told else set(), {f"{name}\n{told}"}, {session.server_ip}, {session.client_ip})
         self._fail((("client", session.client_ip, ""), minute), one)
         if name:
             self._fail((("account", session.server_ip, name), minute), one.copy())
@@ -251,9 +254,9 @@ def kind_of(login: Login) -> str | None:
     return None
 
 
-def smallest(values: set, most: int) -> set:
+def smallest(values: set[str], most: int) -> set[str]:
     """So many of a set, always the same ones."""
-    return values if len(values) <= most else set(sorted(values, key=repr)[:most])
+    return values if len(values) <= most else set(sorted(values)[:most])
 
 
 def server_label(session: Session) -> str | None:
