@@ -14,8 +14,9 @@ import sys
 
 import numba
 import numpy
-from numba.core import config
+from numba.core import config, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import CPUDispatcher
 
 N_ENTRY_KERNELS = 6  # kernels that any capture needs (walk_pcap or walk_pcapng, scan, sweep, assemble, digest, steer); each leaves an index file in the cache
 
@@ -98,9 +99,29 @@ def kernel(function):
     return compiled
 
 
+class _Part(CPUDispatcher):
+    """A function that has no entry for Python until Python calls it, and is compiled once for all constants that it is called with.
+
+    Both halve the time of compilation: a wrapper is as much code as a small function, and to numba a constant is a type of its own, so that
+    `f(0)` and `f(1)` would be two functions.
+    """
+
+    def __call__(self, *arguments):
+        entry = self.__dict__.get("entry")
+        if entry is None:
+            entry = self.entry = numba.njit(self.py_func, **_OPTIONS)
+        return entry(*arguments)
+
+    def get_call_template(self, args, kws):
+        return super().get_call_template(tuple(map(types.unliteral, args)), {name: types.unliteral(value) for name, value in kws.items()})
+
+
 def part(function):
     """Compile a function that only kernels call: it is kept inside them."""
-    return numba.njit(function, **_OPTIONS)
+    compiled = numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+    if compiled.__class__ is CPUDispatcher:  # not with NUMBA_DISABLE_JIT
+        compiled.__class__ = _Part
+    return compiled
 
 
 def inlined(function):

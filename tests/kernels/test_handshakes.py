@@ -130,10 +130,10 @@ def test_damage_stays_within_the_arrays():
 
 
 CHECK = """
-import numpy, pytest, sys
-from pcapsec.kernels.jit import part
+import numba, numpy, pytest, sys
+import pcapsec.kernels.jit
 
-@part
+@numba.njit
 def canary(data, at):
     return data[at]
 

@@ -9,10 +9,10 @@ import sys
 ROOT = pathlib.Path(__file__).parents[2]
 
 CHECK = """
-import numpy, pytest, sys
-from pcapsec.kernels.jit import part
+import numba, numpy, pytest, sys
+import pcapsec.kernels.jit
 
-@part
+@numba.njit
 def canary(data, at):
     return data[at]
 
