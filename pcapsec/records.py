@@ -121,6 +121,49 @@ class Handover:
 
 
 @dataclass(slots=True, kw_only=True)
+class Note:
+    """Something odd, by a stable code, and where it stands."""
+
+    code: str
+    at: int  # stream offset; of which side follows from the field that holds it
+    detail: str = ""  # made of numbers and known words; never raw wire bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class OddCommand:
+    """A client line whose first word no table knows, and which may be STARTTLS or EHLO written over on the way."""
+
+    word: str  # as sent: a run of one letter, or one or two letters away from the command
+    like: str  # what it may have been: STARTTLS, STLS, EHLO
+    at: int
+    has_argument: bool = False
+    offered: bool = False  # the server had offered TLS before
+    reply_code: str | None = None  # None: no answer seen
+    reply_text: str | None = None  # at most 200 characters
+
+
+@dataclass(slots=True, kw_only=True)
+class Oddities:
+    """What few conversations have: that somebody on the way, or one of both sides, leaves the protocol around STARTTLS."""
+
+    commands: list[OddCommand] = field(default_factory=list)  # at most 8
+    list_notes: list[Note] = field(default_factory=list)  # of capability lists, server offsets: unfinished, lines-after-end, empty-line, padded-line, repeated-word, offer-withdrawn, offer-appeared
+    greeting_stars: int | None = None  # per cent of asterisks in an SMTP greeting that has nothing but asterisks, 0 and 2
+    ehlo_rejected_at: int | None = None
+    ehlo_reject_text: str | None = None  # at most 200 characters
+    client_clear: str | None = None  # what the clear bytes behind an accepted STARTTLS were: commands, text, proxy, blank, binary
+    client_verbs: tuple[str, ...] = ()  # known commands among them, at most 8
+    client_clear_at: int | None = None
+    pipelined_bytes: int = 0  # clear bytes sent before the accepting answer, where TLS never came
+    server_clear: str | None = None  # what the server's clear bytes behind its accepting answer were: replies, text, blank, binary
+    server_clear_at: int | None = None
+    misuse: tuple[str, ...] = ()  # of STARTTLS: parameters, again (after it was accepted)
+    early_data: list[Note] = field(default_factory=list)  # IMAP before a login, server offsets: mailbox-data, referral, newname, alert; at most 8
+    n_replies_before: int | None = None  # clear replies before the client went on in clear after an accepted STARTTLS; None: it did not
+    offer_after_accept: bool | None = None  # a clear capability list behind an accepted STARTTLS has the offer; None: no such list
+
+
+@dataclass(slots=True, kw_only=True)
 class Facts:
     """What the parsers of one conversation learnt; facts never judge.
 
@@ -175,6 +218,7 @@ class Facts:
     tunnel: str | None = None  # "http-connect", "socks4", "socks5", "proxy-protocol": what the mail was carried in
     tunnel_target: str | None = None  # "host:port" the tunnel was asked for
     lf_only: bool = False  # bare LF line ends seen
+    oddities: Oddities | None = None
     logins: list[Login] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)

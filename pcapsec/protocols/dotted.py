@@ -12,9 +12,9 @@ from typing import Callable
 
 from ..records import SERVER, Login, Message
 from .layers import LayeredParser
+from .masking import looks_masked
 from .message import MessageReader
 from .sasl import Exchange
-from .smtp_grammar import edit_distance
 
 MAX_PENDING = 1024  # commands that wait for a reply; clients pipeline some hundreds, a capture of the client's side alone never gets one
 MAX_LIST_BYTES = 16384  # capability lists and the like; real ones stay below 1 KiB
@@ -120,6 +120,8 @@ class ListBlock(Block):
             self.pieces.append(content)
 
     def done(self, seen: bool) -> None:
+        if not seen and not self.damaged and self.size:
+            self.parser.note(self.parser.oddities.list_notes, "unfinished", self.at)
         self.then(b"".join(self.pieces), self.at, seen and not self.damaged and self.size <= MAX_LIST_BYTES)
 
 
@@ -196,6 +198,10 @@ class DottedParser(LayeredParser):
 
     def is_command(self, line: bytes) -> bool:
         return line.partition(b" ")[0].strip().upper() in self.verbs
+
+    def verb_of(self, line: bytes) -> str | None:
+        word = line[:32].partition(b" ")[0].strip().upper()
+        return word.decode() if word in self.verbs else None
 
     def command_word(self, line: bytes) -> str:
         word = line[:32].partition(b" ")[0].strip().upper()
@@ -300,8 +306,16 @@ class DottedParser(LayeredParser):
         After a login servers leave out STARTTLS and the mechanisms (RFC 2595 §4, RFC 4642 §2.1): such a list denies nothing.
         """
         facts = self.facts
+        if facts.starttls_accepted:  # decrypted in place, or a downgrade: the lists that count came before
+            if complete:
+                self.oddities.offer_after_accept = read.offer_at is not None
+            return
         if self.logged_in and facts.capabilities is not None:
             return
+        for code, place, detail in read.notes:
+            self.note(self.oddities.list_notes, code, at + place, detail)
+        if complete and not self.logged_in and self.exchange is None:
+            self.compare_lists(facts.capabilities, read.lines, at)
         if facts.capabilities is None or complete:
             facts.capabilities, facts.capabilities_at = read.lines, at
             facts.capabilities_complete = complete
@@ -322,10 +336,10 @@ class DottedParser(LayeredParser):
 class Capabilities:
     """A capability list, read once and shared: never changed."""
 
-    __slots__ = ("lines", "mechanisms", "masked", "offer_at")
+    __slots__ = ("lines", "mechanisms", "masked", "offer_at", "notes")
 
     def __init__(self, block: bytes, offer: str, known: frozenset[str], mechanisms_of: Callable[[list[str]], list[str]]):
-        lines, mechanisms, masked = [], [], []
+        lines, mechanisms, masked, notes = [], [], [], []
         self.offer_at: int | None = None  # of the offering line within the block
         place = 0
         whole, _, _ = block.rpartition(b"\n")  # a last line without its end may lack letters
@@ -341,17 +355,10 @@ class Capabilities:
                     mechanisms += mechanisms_of(words)
                     if words[0] not in known and looks_masked(words[0], offer):
                         masked.append(line.split()[0])
+                    if len(line) == len(offer) and line in lines[:-1]:
+                        notes.append(("repeated-word", place, ""))
+            else:
+                n_blanks = len(raw.rstrip(b"\r"))
+                notes.append(("padded-line", place, f"{n_blanks} blanks") if n_blanks >= len(offer) else ("empty-line", place, ""))
             place += len(raw) + 1
-        self.lines, self.mechanisms, self.masked = tuple(lines), tuple(dict.fromkeys(mechanisms)), tuple(masked)
-
-
-def looks_masked(word: str, offer: str) -> bool:
-    """Whether an unknown capability word, upper case, may be a masked or garbled offer (PS301).
-
-    As long as the offer and a run of one letter (inspection firewalls write XXXXXXXX, or XXXXXXXA), or nearly the offer.
-    """
-    n = len(offer)
-    if len(word) == n and word[:n - 1] == word[0] * (n - 1):
-        return True
-    close = 2 if n >= 8 else 1  # of four letters, two may make any other word
-    return abs(len(word) - n) <= close and edit_distance(word, offer) <= close
+        self.lines, self.mechanisms, self.masked, self.notes = tuple(lines), tuple(dict.fromkeys(mechanisms)), tuple(masked), tuple(notes)

@@ -6,6 +6,8 @@ LOGINDISABLED are rightly missing from later lists. After COMPRESS DEFLATE both 
 """
 from __future__ import annotations
 
+import re
+
 from ..records import CLIENT, SERVER
 from .imap_commands import Command, CommandSide
 from .imap_grammar import DISCOVERY, HEADER, TEXT, WHOLE, capability_list, fetched_part, is_command, is_response, literal_at_end, probe
@@ -22,6 +24,8 @@ LOGIN_REASONS = {
 }
 _STATUS_WORDS = {b"OK": "OK", b"NO": "NO", b"BAD": "BAD"}
 MAX_GREETING = 200  # characters
+_EARLY_CODES = {b"ALERT": "alert", b"REFERRAL": "referral", b"NEWNAME": "newname"}
+_HOST = re.compile(rb"imaps?://(?:[^@/ ]{0,200}@)?([A-Za-z0-9.:\[\]-]{1,255})", re.IGNORECASE)
 
 
 def _of_login(command: Command | tuple[str, int] | None) -> bool:
@@ -60,7 +64,8 @@ class ImapParser(CommandSide):
             handle = self._UNTAGGED.get(word)
             if handle is None:
                 if word.isdigit():
-                    self._greeted = self._authenticated = True
+                    if self._authenticated is not True:
+                        self._mailbox_data(words[2][:8].split(b" ")[0] if len(words) > 2 else b"", line, b"", at)
                     if line[-1] == 125:
                         self._fetch = word if words[-1][:6].upper() == b"FETCH " else b""
                         self._server_literal(line)
@@ -102,13 +107,26 @@ class ImapParser(CommandSide):
                 facts = self.facts
                 facts.greeting, facts.greeting_code, facts.greeting_at = line[:MAX_GREETING].decode("latin-1"), word.upper().decode(), at
                 self._authenticated = facts.preauth = facts.greeting_code == "PREAUTH"
-        if text[:12].upper() == b"[CAPABILITY ":
-            self._capabilities(text[12:].partition(b"]")[0], at)
+        if text[:1] == b"[":
+            if text[:12].upper() == b"[CAPABILITY ":
+                self._capabilities(text[12:].partition(b"]")[0], at)
+            elif self._authenticated is False:
+                self._early_code(text, at)
+
+    def _early_code(self, text: bytes, at: int) -> None:
+        """Response codes that speak to the user, or send the client elsewhere, before anybody logged in: `[ALERT]`, `[REFERRAL imap://…]` (RFC 2221, RFC 2193), `[NEWNAME …]`."""
+        name, _, rest = text[1:].partition(b"]")[0].partition(b" ")
+        code = _EARLY_CODES.get(name.upper())
+        if code is not None:
+            host = _HOST.match(rest) if code == "referral" else None
+            self.note(self.oddities.early_data, code, at, host[1].decode("latin-1").lower() if host else "")
 
     def _untagged_capability(self, word: bytes, line: bytes, text: bytes, at: int) -> None:
         self._capabilities(text, at)
 
     def _mailbox_data(self, word: bytes, line: bytes, text: bytes, at: int) -> None:
+        if self._authenticated is False and self._auth is None and self._login_tag is None and self._client_whole:
+            self.note(self.oddities.early_data, "mailbox-data", at, word.upper().decode("latin-1") if word.isalpha() else "")
         self._greeted = self._authenticated = True
 
     _UNTAGGED = {b"OK": _status, b"PREAUTH": _status, b"BYE": _status, b"NO": _status, b"BAD": _status, b"CAPABILITY": _untagged_capability,
@@ -123,6 +141,14 @@ class ImapParser(CommandSide):
         """
         found = capability_list(text)
         facts = self.facts
+        if facts.starttls_accepted:  # decrypted in place, or a downgrade: the lists that count came before
+            self.oddities.offer_after_accept = found.offers_starttls
+            return
+        if self._authenticated is False and not of_login:
+            for code, detail in found.notes:
+                self.note(self.oddities.list_notes, code, at, detail)
+            if self._auth is None and self._login_tag is None and facts.n_commands:
+                self.compare_lists(facts.capabilities, found.atoms, at)
         if not found.offers_starttls:
             late = of_login or self._authenticated is not False or self._auth is not None or self._login_tag is not None
             if late or facts.starttls_offered and not facts.n_commands:  # without the client's side nobody knows what came between two lists
@@ -153,6 +179,8 @@ class ImapParser(CommandSide):
             if name == b"PRIVACYREQUIRED" and facts.encryption_required_code is None:
                 facts.encryption_required_code = "PRIVACYREQUIRED"
         command = self._pending.pop(tag, None)
+        if self._odd is not None and tag in self._odd:
+            self.odd_answered(self._odd.pop(tag), status, text.decode("latin-1"))
         auth = self._auth
         if auth is not None and auth.tag == tag:
             command = auth

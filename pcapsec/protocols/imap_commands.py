@@ -5,7 +5,7 @@ they may also be the next command, after a refusal that the capture does not sho
 """
 from __future__ import annotations
 
-from ..records import CLIENT, Login, Message
+from ..records import CLIENT, Login, Message, OddCommand
 from ..secret import Secret
 from . import sasl
 from .imap_grammar import COMMANDS, DISCOVERY, MAILBOX, is_command, is_sure_command, literal_at_end, read_strings
@@ -46,6 +46,7 @@ class CommandSide(LayeredParser):
     is_command = staticmethod(is_command)
 
     # where a conversation begins; on the class, as most never change one
+    _odd: dict[bytes, OddCommand] | None = None  # by tag, those that wait for their answers
     _login_tag: bytes | None = None  # of the last LOGIN without an answer
     _auth: Command | None = None  # AUTHENTICATE without an answer
     _client_taker = None  # takes the next client line in place of the usual grammar
@@ -83,6 +84,9 @@ class CommandSide(LayeredParser):
                 if line and line.strip().upper() != b"DONE":  # DONE ends IDLE (RFC 2177)
                     self.anomaly("not-a-command", CLIENT, at, f"{len(line)} bytes")
                 return
+            odd = self.odd_command(verb, at, bool(arguments))
+            if odd is not None:
+                self._odd = {**(self._odd or {}), tag: odd}
             known = verb[:32].decode("ascii").upper(), DISCOVERY  # a word that no table knows opens no mailbox
         if not self._client_sure and not is_sure_command(line):
             return
@@ -108,6 +112,10 @@ class CommandSide(LayeredParser):
         """A record of its own for a command that needs one; the others share the entry of the command table."""
         command = self._pending[tag] = Command(known[0], known[1], tag, at)
         return command
+
+    def verb_of(self, line: bytes) -> str | None:
+        known = COMMANDS.get((line[:96].split(b" ", 2) + [b""])[1].upper())
+        return None if known is None else known[0]
 
     def command_word(self, line: bytes) -> str:
         return (line[:64].split(b" ", 2) + [b""])[1][:32].decode("latin-1").strip().upper()
@@ -228,7 +236,7 @@ class CommandSide(LayeredParser):
     def _begin_starttls(self, command: Command, arguments: bytes, at: int) -> None:
         if self._authenticated is None:
             self._authenticated = False
-        self.starttls_requested("STARTTLS", at)
+        self.starttls_requested("STARTTLS", at, bool(arguments.strip()))
 
     def _begin_compress(self, command: Command, arguments: bytes, at: int) -> None:
         if arguments.strip().upper() == b"DEFLATE" and self._inflaters is None:

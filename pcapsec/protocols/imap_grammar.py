@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import re
 
+from .masking import looks_masked
+
 MAX_CACHED_LISTS = 512  # servers send the same capability list to everyone
 MAX_CAPABILITIES = 256  # atoms of one list; real servers send about 40
 MAX_ATOM_CHARACTERS = 128  # of one capability
@@ -33,35 +35,13 @@ KNOWN_CAPABILITIES = frozenset((
 ).split())
 
 OFFER = "STARTTLS"
-_RUN = re.compile(r"(.)\1{5,}.?\Z")  # RULES PS301: XXXXXXXX, XXXXXXXA
-
-
-def distance(word: str, other: str, limit: int) -> int:
-    """Edit distance of two short words; above `limit` any larger number."""
-    if abs(len(word) - len(other)) > limit:
-        return limit + 1
-    row = list(range(len(other) + 1))
-    for number, letter in enumerate(word, 1):
-        previous, row[0] = row[0], number
-        for column, second in enumerate(other, 1):
-            previous, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, previous + (letter != second))
-    return row[-1]
-
-
-def is_masked(word: str, known: frozenset[str], offer: str = OFFER) -> bool:
-    """Whether an unknown capability word stands where the offer was: a run of one letter of its length, or at most two letters away from it."""
-    word = word.upper()
-    if word in known or word == offer:
-        return False
-    if len(word) == len(offer) and _RUN.match(word):
-        return True
-    return distance(word, offer, 2) <= 2
+_BLANKS = re.compile(rb" {2,}(?=[^ ])")
 
 
 class CapabilityList:
     """One list of capabilities, read."""
 
-    __slots__ = ("atoms", "offers_starttls", "mechanisms", "login_disabled", "masked")
+    __slots__ = ("atoms", "offers_starttls", "mechanisms", "login_disabled", "masked", "notes")
 
     def __init__(self, text: bytes):
         self.atoms = tuple(atom[:MAX_ATOM_CHARACTERS] for atom in text.decode("latin-1").split()[:MAX_CAPABILITIES])
@@ -69,7 +49,10 @@ class CapabilityList:
         self.offers_starttls = OFFER in upper
         self.login_disabled = "LOGINDISABLED" in upper
         self.mechanisms = tuple(atom[5:] for atom in upper if atom[:5] == "AUTH=")
-        self.masked = tuple(atom for atom in self.atoms if 6 <= len(atom) <= 10 and "=" not in atom and is_masked(atom, KNOWN_CAPABILITIES))
+        self.masked = tuple(atom for atom, word in zip(self.atoms, upper) if 6 <= len(atom) <= 10 and "=" not in atom and word not in KNOWN_CAPABILITIES and looks_masked(word))
+        blanks = max(map(len, _BLANKS.findall(text)), default=0)
+        repeated = any(len(word) == len(OFFER) and upper.count(word) > 1 for word in upper)
+        self.notes = (("padded-line" if blanks > len(OFFER) else "empty-line", f"{blanks} blanks"),) * bool(blanks) + (("repeated-word", ""),) * repeated
 
 
 _lists: dict[bytes, CapabilityList] = {}

@@ -13,15 +13,21 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ..records import CLIENT, SERVER, Anomaly, Facts, Handover
+from ..records import CLIENT, SERVER, Anomaly, Facts, Handover, Note, OddCommand, Oddities
+from .masking import looks_masked
 
 MAX_LINE_BYTES = 65536  # RFC 4954 §4 allows 12288 for SASL, RFC 7628 tokens are larger in practice; beyond this a line is damage or attack
 MAX_HELD_BYTES = 16384  # a ClientHello with post-quantum key shares is below 4 KiB; enough to see what follows STARTTLS
 MAX_ANOMALIES = 100  # per conversation; the last one says that more were dropped
+MAX_ODDITIES = 8  # of each kind, per conversation: rules look at the first ones
+MAX_CLEAR_ALONE = 512  # clear bytes between STARTTLS and TLS that are believed to be there where no answer was seen: beyond, the request was refused
 
 Consumer = Callable[[bytes, int, int], int]
 """Takes (data, pos, at): bytes of a side from data[pos:], the stream offset of data[pos]. Returns how many it used; 0 waits for more bytes,
 which then come together with the unused ones. It ends bulk mode by setting `bulk[side]` to None or to another consumer."""
+
+
+_PROXY = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")  # version 1 and 2 of the PROXY protocol, §2.1 and §2.2
 
 
 def looks_like_tls(data: bytes) -> bool | None:
@@ -51,6 +57,7 @@ class LineParser:
     """
 
     protocol = "unknown"
+    offer = "STARTTLS"  # the word that offers TLS and asks for it
 
     # what few conversations change stands here, what each touches in __init__: CPython keeps up to 30 attributes of an object fast
     handover: Handover | None = None
@@ -58,6 +65,7 @@ class LineParser:
     _answer_lost = False  # server bytes were lost while waiting for the answer
     _switch_damaged = False  # client bytes were lost at the switch: what follows may be the middle of a record
     _held_lost = 0  # client bytes dropped behind the held ones, after a gap
+    _server_damaged = False  # server bytes were lost at the switch: likewise
     _over = False
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
@@ -101,9 +109,55 @@ class LineParser:
         elif len(found) == MAX_ANOMALIES:
             found.append(Anomaly(code="more-anomalies-dropped", side=side, at=at))
 
-    def starttls_requested(self, verb: str, at: int) -> None:
+    def verb_of(self, line: bytes) -> str | None:
+        """The command in a client line, where it is one that is known."""
+        return None
+
+    @property
+    def oddities(self) -> Oddities:
+        """Where what few conversations have is put down."""
+        facts = self.facts
+        if facts.oddities is None:
+            facts.oddities = Oddities()
+        return facts.oddities
+
+    def odd_command(self, word: bytes, at: int, has_argument: bool = False) -> OddCommand | None:
+        """Note a command that no table knows where it may be the request for TLS written over; other words may be secrets and are not kept."""
+        text = word[:16].decode("latin-1").upper()
+        if len(word) > 16 or not text.isprintable() or not text:
+            return None
+        like = self.offer if looks_masked(text, self.offer) else "EHLO" if self.protocol == "smtp" and has_argument and text == text[0] * 4 else None
+        if like is None or text[0].isdigit() or len(self.oddities.commands) >= MAX_ODDITIES:
+            return None
+        odd = OddCommand(word=text, like=like, at=at, has_argument=has_argument, offered=bool(self.facts.starttls_offered))
+        self.oddities.commands.append(odd)
+        return odd
+
+    @staticmethod
+    def odd_answered(odd: OddCommand, code: str, text: str) -> None:
+        """The server's answer to a command that `odd_command` noted."""
+        odd.reply_code, odd.reply_text = code, text[:200]
+
+    def note(self, notes: list[Note], code: str, at: int, detail: str = "") -> None:
+        """Add to one of the lists of `oddities`, once for each code."""
+        if len(notes) < MAX_ODDITIES and all(one.code != code for one in notes):
+            notes.append(Note(code=code, at=at, detail=detail))
+
+    def compare_lists(self, before: tuple[str, ...] | None, now: tuple[str, ...], at: int) -> None:
+        """Two complete lists of one state, one after the other: do they differ by the offer alone? Then somebody edits one of them."""
+        facts = self.facts
+        if before is None or before == now or not facts.capabilities_complete or facts.starttls_requested or facts.logins or "xclient" in facts.identity:
+            return
+        without = [tuple(one for one in words if one.strip('"').upper() != self.offer) for words in (before, now)]
+        if without[0] == without[1] and len(before) != len(now):
+            self.note(self.oddities.list_notes, "offer-withdrawn" if len(before) > len(now) else "offer-appeared", at)
+
+    def starttls_requested(self, verb: str, at: int, parameters: bool = False) -> None:
         """The client asked for TLS: hold what it sends until the answer."""
         facts = self.facts
+        if parameters or facts.starttls_accepted:
+            misuse = self.oddities.misuse
+            self.oddities.misuse = tuple(dict.fromkeys(misuse + ("parameters",) * parameters + ("again",) * bool(facts.starttls_accepted)))
         facts.n_starttls_requests += 1
         facts.starttls_requested = True
         if facts.starttls_requested_at is None:
@@ -159,6 +213,8 @@ class LineParser:
                 self._held_lost += length
                 return
             self._held[CLIENT], self._early, self._switch_damaged = b"", 0, True
+        if side == SERVER and (self._waiting or self._switching):
+            self._server_damaged = True
         self._rest[side] = b""
         self._skipping[side] = True
         self._overlong[side] = False
@@ -172,8 +228,9 @@ class LineParser:
     def finish(self) -> None:
         """No more bytes will come; `self.handover` may be set one last time."""
         if self._waiting:
-            if looks_like_tls(self._held[CLIENT]):
-                self._hand_over(0)
+            clear = self._clear_alone()
+            if clear is not None:
+                self._hand_over(clear)
             else:
                 self._release_client()
         if self._switching and self.handover is None:
@@ -280,12 +337,20 @@ class LineParser:
         return bool(fresh) and looks_like_tls(fresh) is False
 
     def _decide_without_answer(self) -> None:
-        is_tls = looks_like_tls(self._held[CLIENT])
-        if is_tls:
-            self._hand_over(0)
-        elif is_tls is False:
+        clear = None if self._answer_lost and not looks_like_tls(self._held[CLIENT]) else self._clear_alone()
+        if clear is not None:
+            self._hand_over(clear)
+        elif looks_like_tls(self._held[CLIENT]) is False:
             self._waiting = False
             self._release_client()
+
+    def _clear_alone(self) -> int | None:
+        """The same as `_clear_before_tls` where no answer was seen: the clear bytes are few, and commands that are no further request."""
+        client = self._held[CLIENT]
+        clear = self._clear_before_tls(client)
+        if clear and (clear > MAX_CLEAR_ALONE or any(self.verb_of(line.rstrip(b"\r")) in (None, self.offer, "DATA") for line in client[:clear].split(b"\n")[:-1])):
+            return None
+        return clear
 
     def _settle(self) -> None:
         """STARTTLS was accepted: hand over once TLS shows, go on as text once it cannot come any more."""
@@ -323,19 +388,39 @@ class LineParser:
         client_at, server_at = self._held_at
         if clear:
             self.facts.injected_client_bytes = clear
+            self._note_client_clear(client[:clear])
             self.anomaly("pipelined-behind-starttls", CLIENT, client_at, f"{clear} clear bytes before the first TLS record")
             client, client_at = client[clear:], client_at + clear
         if server and looks_like_tls(server) is False and server[0] not in (0x15, 0x14):
             found = server.find(b"\n\x16\x03")
             clear = found + 1 if found >= 0 else len(server)
-            self.facts.injected_server_bytes = clear
-            self.anomaly("clear-reply-before-tls", SERVER, server_at, f"{clear} clear bytes behind the accepting reply")
+            if not self._server_damaged:  # else it may be the middle of a record
+                self.facts.injected_server_bytes = clear
+                self.oddities.server_clear, self.oddities.server_clear_at = self._server_kind(server[:clear]), server_at
+                self.anomaly("clear-reply-before-tls", SERVER, server_at, f"{clear} clear bytes behind the accepting reply")
             server, server_at = server[clear:], server_at + clear
         self.facts.tls_started = True
         self.handover = Handover(to="tls", rest=(client, server), at=(client_at, server_at))
         self._held = [b"", b""]
         self._waiting = self._switching = False
         self._end()
+
+    def _note_client_clear(self, data: bytes) -> None:
+        """What clear bytes the client sent behind its request."""
+        lines = [line.rstrip(b"\r") for line in data.split(b"\n") if line.strip()]
+        verbs = [verb for verb in map(self.verb_of, lines[:MAX_ODDITIES]) if verb is not None]
+        kind = _kind_of(data)
+        if data.startswith(_PROXY):
+            kind = "proxy"
+        elif kind == "text" and verbs:
+            kind = "commands"
+        odd = self.oddities
+        odd.client_clear, odd.client_verbs, odd.client_clear_at = kind, tuple(verbs), self._held_at[CLIENT]
+
+    def _server_kind(self, data: bytes) -> str:
+        """What clear bytes the server sent behind its accepting answer."""
+        kind = _kind_of(data)
+        return "replies" if kind == "text" and self._plausible_start(SERVER, data.split(b"\n", 1)[0].rstrip(b"\r")) else kind
 
     def _release_client(self) -> None:
         """Parse the client bytes that were held, as lines."""
@@ -358,9 +443,21 @@ class LineParser:
             facts = self.facts
             facts.cleartext_after_accept = self.command_word(client[word_at:].split(b"\n", 1)[0])
             facts.cleartext_after_accept_at = self._held_at[CLIENT] + word_at
+            if len(client) > early:
+                self.oddities.n_replies_before = facts.n_replies
+        if early and client and not self._switch_damaged and looks_like_tls(client) is False:
+            self.oddities.pipelined_bytes = early
+            self._note_client_clear(client[:early])
         self._switch_damaged = False
         self._held = [b"", b""]
         if client:
             self._rest[CLIENT] = self._lines(CLIENT, client, self._held_at[CLIENT])
         if server:
             self._rest[SERVER] = self._lines(SERVER, server, self._held_at[SERVER])
+
+
+def _kind_of(data: bytes) -> str:
+    """blank, text or binary; nothing of the bytes themselves is kept."""
+    if not data.strip(b"\r\n\t \0"):
+        return "blank"
+    return "text" if data.isascii() and data.decode("ascii").replace("\r", "").replace("\n", "").replace("\t", "").isprintable() else "binary"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from ..records import CLIENT, SERVER
+from ..records import CLIENT, SERVER, OddCommand
 from . import sasl
-from .imap_grammar import is_masked, literal_at_end, read_strings
+from .imap_grammar import literal_at_end, read_strings
 from .layers import LayeredParser
+from .masking import looks_masked
 
 MAX_PENDING = 1000  # commands without an answer
 MAX_LOGINS = 1000  # of one conversation
@@ -45,7 +46,7 @@ class ManageSieveParser(LayeredParser):
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
-        self._pending: deque[tuple[str, int]] = deque([("", DISCOVERY)] if start_seen else ())  # "" is the greeting
+        self._pending: deque[tuple[str | OddCommand, int]] = deque([("", DISCOVERY)] if start_seen else ())  # "" is the greeting
         self._authenticated: bool | None = False if start_seen else None
         self._client_whole = start_seen
         self._list: list[str] | None = []  # capability lines since the last answer; None: one was lost
@@ -74,6 +75,9 @@ class ManageSieveParser(LayeredParser):
         verb, _, arguments = line.partition(b" ")
         known = COMMANDS.get(verb) or COMMANDS.get(verb.upper())
         if known is None:
+            odd = self.odd_command(verb, at, bool(arguments)) if line else None
+            if odd is not None and len(self._pending) < MAX_PENDING:
+                self._pending.append((odd, DISCOVERY))
             if line:
                 self.anomaly("not-a-command", CLIENT, at, f"{len(line)} bytes")
             return
@@ -91,7 +95,7 @@ class ManageSieveParser(LayeredParser):
             self._begin_authenticate(arguments, literal, at)
             return
         elif name == "STARTTLS":
-            self.starttls_requested("STARTTLS", at)
+            self.starttls_requested("STARTTLS", at, bool(arguments.strip()))
         if literal is not None:
             self._expect(CLIENT, literal[1])
 
@@ -172,6 +176,9 @@ class ManageSieveParser(LayeredParser):
             facts.encryption_required_code = code
         listed, self._list = self._list, []
         name, kind = self._pending.popleft() if self._pending else (None, DISCOVERY)
+        if name.__class__ is OddCommand:
+            self.odd_answered(name, reply, text.decode("latin-1"))
+            return
         if name == "" or name is None and not facts.n_commands and facts.greeting is None and listed:
             facts.greeting, facts.greeting_code, facts.greeting_at = line[:MAX_GREETING].decode("latin-1"), verdict, at
         if listed and accepted and (name in ("", "CAPABILITY") or name is None and any(one[:14].upper() == "IMPLEMENTATION" for one in listed)):
@@ -210,6 +217,16 @@ class ManageSieveParser(LayeredParser):
         words = [line.partition(" ") for line in lines]
         names = [name.upper() for name, _, _ in words]
         offered = "STARTTLS" in names
+        if facts.starttls_accepted:  # decrypted in place, or a downgrade: the lists that count came before
+            self.oddities.offer_after_accept = offered
+            return
+        if self._authenticated is False:
+            if "" in names:
+                self.note(self.oddities.list_notes, "empty-line", self._list_at)
+            if any(len(name) == len(self.offer) and names.count(name) > 1 for name in names):
+                self.note(self.oddities.list_notes, "repeated-word", self._list_at)
+            if self._auth is None and facts.n_commands:
+                self.compare_lists(facts.capabilities, tuple(lines), self._list_at)
         if not offered and (self._authenticated is not False or self._auth is not None or facts.starttls_offered and not facts.n_commands):
             if facts.capabilities is None:
                 facts.capabilities, facts.capabilities_at = tuple(lines), self._list_at
@@ -221,7 +238,7 @@ class ManageSieveParser(LayeredParser):
         mechanisms = next((value for name, _, value in words if name.upper() == "SASL"), "").upper().split()
         facts.auth_mechanisms = tuple(mechanisms)
         facts.auth_mechanisms_at = self._list_at if mechanisms else None
-        facts.masked_tokens = tuple(name for name, _, _ in words if 6 <= len(name) <= 10 and is_masked(name, KNOWN_CAPABILITIES))
+        facts.masked_tokens = tuple(name for name, _, _ in words if 6 <= len(name) <= 10 and name.upper() not in KNOWN_CAPABILITIES and looks_masked(name.upper()))
 
     def _close_exchange(self, result: str, reason: str | None, code: str | None) -> None:
         exchange, self._auth = self._auth, None
@@ -311,8 +328,14 @@ class ManageSieveParser(LayeredParser):
         if self._auth is not None:
             self._close_exchange("unknown", None, None)
         facts = self.facts
+        if self._list and self._pending and self._pending[0][0] in ("", "CAPABILITY"):
+            self.note(self.oddities.list_notes, "unfinished", self._list_at)
         if facts.starttls_requested is None and facts.n_commands and self._client_whole:
             facts.starttls_requested = False
+
+    def verb_of(self, line: bytes) -> str | None:
+        known = COMMANDS.get(line[:32].split(b" ", 1)[0].upper())
+        return None if known is None else known[0]
 
     def _plausible_start(self, side: int, line: bytes) -> bool:
         word = line.partition(b" ")[0].upper()

@@ -81,7 +81,7 @@ class NntpParser(DottedParser):
         if verb not in VERBS:
             verb = verb.strip()
             if verb not in VERBS:
-                self.expect(b"?")
+                self.expect(b"?", self.odd_command(verb, at, bool(argument)))
                 return
         if verb in MAILBOX:
             facts.n_mailbox_commands += 1
@@ -149,7 +149,7 @@ class NntpParser(DottedParser):
     def _starttls(self, verb: bytes, argument: bytes, at: int) -> None:
         self.expect(verb)
         if self._inflaters is None:  # RFC 8054 §2.1: not once compression is active
-            self.starttls_requested("STARTTLS", at)
+            self.starttls_requested("STARTTLS", at, bool(argument.strip()))
 
     def _compress_command(self, verb: bytes, argument: bytes, at: int) -> None:
         self.expect(verb)
@@ -201,6 +201,8 @@ class NntpParser(DottedParser):
             name = verb.rstrip(b".") if verb in VERBS or verb[-1:] == b"." else b"AUTHINFO"
             facts.accepted_clear_command, facts.accepted_clear_code = name.decode(), code.decode()
         handle = _REPLIES.get(verb)
+        if verb == b"?" and what is not None:
+            self.odd_answered(what, code.decode(), line[4:].decode("latin-1"))
         if handle is not None:
             handle(self, code, line, at, what)
         elif code in BLOCK_CODES:

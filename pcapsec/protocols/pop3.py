@@ -54,6 +54,7 @@ class Pop3Parser(DottedParser):
 
     protocol = "pop3"
     verbs = VERBS
+    offer = "STLS"
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
@@ -76,6 +77,9 @@ class Pop3Parser(DottedParser):
         if verb not in VERBS:
             stripped = verb.strip()
             verb = stripped if stripped in VERBS else b"?"
+            if verb == b"?":
+                self.expect(verb, self.odd_command(stripped, at, bool(argument)))
+                return
         handle = _COMMANDS.get(verb)
         if handle is not None:
             verb = handle(self, verb, argument, at)
@@ -139,7 +143,7 @@ class Pop3Parser(DottedParser):
 
     def _stls(self, verb: bytes, argument: bytes, at: int) -> bytes:
         self.expect(verb)
-        self.starttls_requested("STLS", at)
+        self.starttls_requested("STLS", at, bool(argument.strip()))
         return verb
 
     def _xtnd(self, verb: bytes, argument: bytes, at: int) -> bytes:
@@ -186,6 +190,8 @@ class Pop3Parser(DottedParser):
             handle(self, positive, line, at, what)
         elif verb == b"?" or verb == b"XTND":
             self.loose = positive
+            if what is not None:
+                self.odd_answered(what, "+OK" if positive else "-ERR", line.partition(b" ")[2].decode("latin-1"))
 
     def _greeting(self, line: bytes, at: int) -> None:
         facts = self.facts

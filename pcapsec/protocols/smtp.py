@@ -25,14 +25,16 @@ from .lines import looks_like_tls
 from .sasl import Exchange, decode_base64
 from .smtp_commands import NO_CLEAR_COMMAND, SmtpCommands
 from .smtp_content import COMMAND, MAX_COMMAND_BYTES, TOKENS, UNKNOWN
-from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, STRICT_COMMAND, asks_for_tls, is_known_list, probe, read_ehlo
+from .smtp_grammar import AUTH_RESULTS, KNOWN_KEYWORDS, MAX_CACHED_LIST_BYTES, STRICT_COMMAND, asks_for_tls, is_known_list, probe, read_ehlo
 
 __all__ = ["SmtpParser", "probe"]
 
 MAX_REPLY_LINES = 200  # kept of one reply; HELP of an old Sendmail has some 50
+MIN_STARS = 10  # in a greeting that a firewall wrote over
 MAX_REPLY_BYTES = 16384  # kept of one of its lines, and most that is read as a reply in one go
 
 _REPLY = re.compile(rb"\d\d\d(?:[ -]|\Z)")
+_MASK = (b"*", b"0", b"2", b" ")
 _PROMPT = re.compile(rb"user|pass", re.IGNORECASE)
 
 # which commands a code can answer, where it cannot answer all; others take what comes
@@ -51,6 +53,8 @@ class SmtpParser(SmtpCommands):
 
     _reply_at = 0
     _last_unpaired = b""
+    _cut_at: int | None = None  # of the last line of a reply whose end never came, although nothing was lost
+    _list_after = -1  # how many commands had passed when the last keyword list came
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
         super().__init__(start_seen=start_seen, server_port=server_port)
@@ -170,9 +174,13 @@ class SmtpParser(SmtpCommands):
 
     def _cut_reply(self) -> None:
         """A multi-line reply whose last line never came."""
-        lines, self._reply_lines, self._reply_broken = self._reply_lines, [], False
+        lines, broken = self._reply_lines, self._reply_broken
+        self._reply_lines, self._reply_broken = [], False
         if lines:
-            self._reply(lines[0][:3], b"\r\n".join(lines) + b"\r\n", self._reply_at, False)
+            whole = b"\r\n".join(lines) + b"\r\n"
+            self._cut_at = None if broken else self._reply_at + len(whole) - len(lines[-1]) - 2
+            self._reply(lines[0][:3], whole, self._reply_at, False)
+            self._cut_at = None
 
     # --- replies
 
@@ -271,20 +279,31 @@ class SmtpParser(SmtpCommands):
                 self._on_connect(code, block, at, whole, None)
         elif code == b"250" and facts.capabilities is None and b"\n250" in block and read_ehlo(block).n_known:
             self._take_list(block, at, whole)
+        elif code == b"250" and facts.n_commands and self._list_after == facts.n_commands and not self._client_damaged and read_ehlo(b"250-\r\n" + block[:MAX_CACHED_LIST_BYTES]).n_known:
+            self.note(self.oddities.list_notes, "lines-after-end", at)
 
     def _on_connect(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
         facts = self.facts
         if facts.greeting is None:
             line = block[:block.find(b"\r")] if b"\r" in block else block
             facts.greeting, facts.greeting_code, facts.greeting_at = line.decode("utf-8", "replace")[:200], code.decode(), at
+            if block[4:5] in _MASK and code == b"220":
+                self._masked_greeting(block)
+
+    def _masked_greeting(self, block: bytes) -> None:
+        """Cisco's inspection writes asterisks over all of a greeting but 2, 0 and blanks."""
+        text = b"".join(line[4:] for line in block.split(b"\r\n")).replace(b" ", b"")
+        if len(text) >= MIN_STARS and not text.strip(b"*02"):
+            self.oddities.greeting_stars = 100 * text.count(b"*") // len(text)
 
     def _on_hello(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
         verb, message = extra
         self._hello = None
         facts = self.facts
         if code[:1] != b"2":
-            if verb == "EHLO":
+            if verb != "HELO":
                 facts.ehlo_reject_code = code.decode()
+                self.oddities.ehlo_rejected_at, self.oddities.ehlo_reject_text = at, _text_of(block)
             return
         facts.hello_verb = verb
         if message is not None and message is self._message:
@@ -295,10 +314,20 @@ class SmtpParser(SmtpCommands):
     def _take_list(self, block: bytes, at: int, whole: bool) -> None:
         facts = self.facts
         if facts.starttls_accepted:  # decrypted in place, or a downgrade: the lists that count came before
+            if whole:
+                self.oddities.offer_after_accept = read_ehlo(block).starttls_place >= 0
             return
         if not whole and block[4:].split(None, 1)[:1] and block[4:].split(None, 1)[0].decode("latin-1").upper() in KNOWN_KEYWORDS:
             block, at = b"250-\r\n" + block, at - 6  # the first line was lost, this is a keyword
         found = read_ehlo(block)
+        if whole:
+            self._list_after = facts.n_commands
+            if facts.capabilities is not None:
+                self.compare_lists(facts.capabilities, found.capabilities, at)
+        elif self._cut_at is not None:
+            self.note(self.oddities.list_notes, "unfinished", self._cut_at)
+        for note, place, detail in found.notes:
+            self.note(self.oddities.list_notes, note, at + place, detail)
         facts.capabilities, facts.capabilities_complete, facts.capabilities_at = found.capabilities, whole, at
         facts.masked_tokens = found.masked
         if found.starttls_place >= 0:
@@ -311,7 +340,11 @@ class SmtpParser(SmtpCommands):
             self._note_requiretls("ehlo", at + found.requiretls_place)
 
     def _on_starttls(self, code: bytes, block: bytes, at: int, whole: bool, extra: Any) -> None:
-        self.starttls_answered(code == b"220", code.decode(), block[4:].partition(b"\r")[0].decode("utf-8", "replace").strip(), at)
+        self.starttls_answered(code == b"220", code.decode(), _text_of(block), at)
+
+    def _on_unknown(self, code: bytes, block: bytes, at: int, whole: bool, odd: Any) -> None:
+        if odd is not None:
+            self.odd_answered(odd, code.decode(), _text_of(block))
 
     def _on_auth(self, code: bytes, block: bytes, at: int, whole: bool, exchange: Exchange) -> None:
         if code == b"334":
@@ -415,12 +448,17 @@ class SmtpParser(SmtpCommands):
             facts.starttls_requested = False
 
 
+def _text_of(block: bytes) -> str:
+    """The first line of a reply, without its code."""
+    return block[4:].partition(b"\r")[0].decode("utf-8", "replace").strip()[:200]
+
+
 def _swallow(data: bytes, pos: int, at: int) -> int:
     return len(data) - pos
 
 
 _ON_REPLY: dict[str, Callable] = {
-    "CONNECT": SmtpParser._on_connect, "EHLO": SmtpParser._on_hello, "STARTTLS": SmtpParser._on_starttls, "X-ANONYMOUSTLS": SmtpParser._on_starttls,
+    "?": SmtpParser._on_unknown, "CONNECT": SmtpParser._on_connect, "EHLO": SmtpParser._on_hello, "STARTTLS": SmtpParser._on_starttls, "X-ANONYMOUSTLS": SmtpParser._on_starttls,
     "AUTH": SmtpParser._on_auth, "MAIL": SmtpParser._on_mail, "RCPT": SmtpParser._on_rcpt, "DATA": SmtpParser._on_data, "END": SmtpParser._on_end,
     "BDAT": SmtpParser._on_bdat, "XEXCH50": SmtpParser._on_exchange50, "TURN": SmtpParser._on_turn, "ATRN": SmtpParser._on_turn,
 }

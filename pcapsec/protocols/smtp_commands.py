@@ -88,7 +88,7 @@ class SmtpCommands(MailContent):
         elif word:
             self.facts.n_commands += 1
             if len(self._pending) < MAX_PENDING:
-                self._pending.append(("?", at, None))
+                self._pending.append(("?", at, self.odd_command(word, at, len(line) > len(word))))
             kind = "letters" if word.isalpha() else "printable" if word.isascii() and word.decode("ascii").isprintable() else "binary"
             kind = "one letter repeated" if len(word) > 3 and word == word[:1] * len(word) else kind
             self.anomaly("unknown-command", CLIENT, at, f"{len(word)} characters, {kind}")
@@ -195,7 +195,11 @@ class SmtpCommands(MailContent):
 
     def _cmd_starttls(self, verb: str, line: bytes, at: int) -> None:
         self._pending.append((verb, at, None))
-        self.starttls_requested(verb, at)
+        self.starttls_requested(verb, at, bool(line[len(verb):].strip()))
+
+    def verb_of(self, line: bytes) -> str | None:
+        entry = _COMMANDS.get(line[:32].split(b" ", 1)[0].strip().upper())
+        return None if entry is None else entry[0]
 
     def _cmd_identity(self, verb: str, line: bytes, at: int) -> None:
         self.facts.identity[verb.lower()] = line.partition(b" ")[2].decode("utf-8", "replace")[:512]

@@ -4,8 +4,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .masking import is_run_of_x, looks_masked
+
 MAX_CACHED_LISTS = 2048  # EHLO replies repeat: a network has few servers and many conversations
 MAX_CACHED_LIST_BYTES = 2048
+MASKED_LENGTH = 8  # of STARTTLS: what is put in its place without moving other bytes is as long
+MIN_PADDING = 4  # blanks in the place of a keyword; one may be a slip
 MAX_ADDRESS_BYTES = 512  # RFC 5321 §4.5.3.1.3 says 256
 
 # IANA "SMTP Service Extensions" as of 2024, and vendors' keywords seen in public logs; only these are never taken for a masked word
@@ -43,6 +47,7 @@ class EhloList(NamedTuple):
     masked: tuple[str, ...]
     requiretls_place: int
     n_known: int
+    notes: tuple[tuple[str, int, str], ...]  # signs that a line was edited: code, place, detail
 
 
 _known_lists: dict[bytes, EhloList] = {}
@@ -69,6 +74,7 @@ def _read_ehlo(block: bytes) -> EhloList:
     capabilities: list[str] = []
     mechanisms: dict[str, None] = {}
     masked: list[str] = []
+    notes: list[tuple[str, int, str]] = []
     starttls_place = auth_place = requiretls_place = -1
     n_known = 0
     place = block.find(b"\n") + 1 or len(block)
@@ -88,28 +94,15 @@ def _read_ehlo(block: bytes) -> EhloList:
                     mechanisms.update(dict.fromkeys(words[1:]))
                 elif keyword == "REQUIRETLS":
                     requiretls_place = place
-            elif is_masked(keyword):
+            elif looks_masked(keyword) or is_run_of_x(keyword):
                 masked.append(capability.split()[0])
+            if len(text) == MASKED_LENGTH and text in block[:place]:
+                notes += [("repeated-word", place, "")] if capability in capabilities[:-1] else []
+        elif len(line) > 3 and (line[3:4] == b"-" or len(line) > 4 + MIN_PADDING):
+            n_blanks = len(line) - 4 - line.endswith(b"\r")
+            notes.append(("padded-line", place, f"{n_blanks} blanks") if n_blanks >= MIN_PADDING else ("empty-line", place, ""))
         place += len(line) + 1
-    return EhloList(tuple(capabilities), starttls_place, tuple(mechanisms), auth_place, tuple(masked), requiretls_place, n_known)
-
-
-def is_masked(keyword: str, original: str = "STARTTLS") -> bool:
-    """PS301's test of an unknown keyword: as long as the original and nearly all one letter, or at most two edits away from it."""
-    n = len(original)
-    if len(keyword) == n and keyword[:n - 2] == keyword[0] * (n - 2) and keyword[n - 2] == keyword[0]:
-        return True
-    return abs(len(keyword) - n) <= 2 and edit_distance(keyword, original) <= 2
-
-
-def edit_distance(one: str, other: str) -> int:
-    """Insertions, deletions and replacements that lead from one word to the other."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        above, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
-    return row[-1]
+    return EhloList(tuple(capabilities), starttls_place, tuple(mechanisms), auth_place, tuple(masked), requiretls_place, n_known, tuple(notes))
 
 
 def read_path(line: bytes, start: int = 0) -> tuple[str, bytes]:

@@ -47,6 +47,11 @@ def injected(n, at=10):
     return {"code": "pipelined-behind-starttls", "side": CLIENT, "at": at, "detail": f"{n} clear bytes before the first TLS record"}
 
 
+def odd(side="client", kind="text", at=10, **more):
+    """What is put down of clear bytes at the switch."""
+    return {"oddities": {f"{side}_clear": kind, f"{side}_clear_at": at, **more}}
+
+
 def test_tls_after_the_answer_is_handed_over_with_its_bytes():
     parser = same_however_cut(Echo, f"C: STARTTLS\nS: go\nC> {HELLO}")
     assert told(parser.facts) == ACCEPTED | {"tls_started": True}
@@ -66,19 +71,19 @@ def test_a_client_hello_pipelined_behind_starttls_is_no_injection():
 ])
 def test_clear_bytes_behind_starttls_are_an_injection_also_when_tls_comes_later(text):
     parser = same_however_cut(Echo, text)
-    assert told(parser.facts) == ACCEPTED | {"tls_started": True, "injected_client_bytes": 6, "anomalies": [injected(6)]}
+    assert told(parser.facts) == ACCEPTED | {"tls_started": True, "injected_client_bytes": 6, "anomalies": [injected(6)]} | odd()
     assert parser.handover.at[CLIENT] == 16 and parser.seen == ["C0 STARTTLS", "S0 go", "ended"]
 
 
 def test_injected_bytes_without_a_line_end_are_counted_too():
     parser = converse(Echo, f"C> STARTTLS\\r\\nNOO\nS: go\nC> {HELLO}")
-    assert told(parser.facts) == ACCEPTED | {"tls_started": True, "injected_client_bytes": 3, "anomalies": [injected(3)]}
+    assert told(parser.facts) == ACCEPTED | {"tls_started": True, "injected_client_bytes": 3, "anomalies": [injected(3)]} | odd()
 
 
 def test_clear_reply_between_the_answer_and_tls():
     parser = same_however_cut(Echo, f"C: STARTTLS\nS: go\nS: more\nC> {HELLO}")
     assert told(parser.facts) == ACCEPTED | {"tls_started": True, "injected_server_bytes": 6, "anomalies": [
-        {"code": "clear-reply-before-tls", "side": SERVER, "at": 4, "detail": "6 clear bytes behind the accepting reply"}]}
+        {"code": "clear-reply-before-tls", "side": SERVER, "at": 4, "detail": "6 clear bytes behind the accepting reply"}]} | odd("server", "replies", 4)
 
 
 def test_refusal_lets_the_held_lines_pass_before_the_servers_next_line():
@@ -94,24 +99,24 @@ def test_refusal_with_a_second_request_among_the_held_lines():
 
 def test_clear_text_after_the_answer_decides_once_the_server_goes_on_in_clear():
     parser = same_however_cut(Echo, "C: STARTTLS\nS: go\nC: hello x\nS: fine\nC: bye")
-    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "HELLO", "cleartext_after_accept_at": 10}
+    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "HELLO", "cleartext_after_accept_at": 10, "oddities": {"n_replies_before": 0}}
     assert parser.seen == ["C0 STARTTLS", "S0 go", "C10 hello x", "S4 fine", "C19 bye", "ended"]
 
 
 def test_pipelined_clear_text_that_the_server_answers_in_clear():
     parser = same_however_cut(Echo, "C> STARTTLS\\r\\nnoop\\r\\n\nS: go\nS: fine")
-    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "NOOP", "cleartext_after_accept_at": 10}
+    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "NOOP", "cleartext_after_accept_at": 10} | odd(pipelined_bytes=6)
 
 
 def test_pipelined_clear_text_and_nothing_after_it_is_no_verdict():
     parser = same_however_cut(Echo, "C> STARTTLS\\r\\nnoop\\r\\n\nS: go")
-    assert told(parser.facts) == ACCEPTED
+    assert told(parser.facts) == ACCEPTED | odd(pipelined_bytes=6)
     assert parser.seen == ["C0 STARTTLS", "S0 go", "C10 noop", "ended"]
 
 
 def test_injection_then_clear_text_is_a_switch_that_did_not_happen():
     parser = same_however_cut(Echo, "C> STARTTLS\\r\\nnoop\\r\\n\nS: go\nC: mail\nS: fine")
-    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "MAIL", "cleartext_after_accept_at": 16}
+    assert told(parser.facts) == ACCEPTED | {"cleartext_after_accept": "MAIL", "cleartext_after_accept_at": 16} | odd(pipelined_bytes=6, n_replies_before=0)
 
 
 @pytest.mark.parametrize("text", [

@@ -5,7 +5,8 @@ import pytest
 from helpers import converse, dialogue, merged, same_however_cut, told
 
 from pcapsec.protocols.smtp import SmtpParser
-from pcapsec.protocols.smtp_grammar import edit_distance, is_masked, probe, read_ehlo, read_path
+from pcapsec.protocols.masking import edit_distance, looks_masked
+from pcapsec.protocols.smtp_grammar import probe, read_ehlo, read_path
 
 GREETED = "S: 220 mx.example ESMTP\nC: EHLO c.example\nS: 250-mx.example\nS: 250-PIPELINING\nS: 250 8BITMIME\n"  # client 16 bytes, server 64
 START = {"protocol": "smtp", "greeting": "220 mx.example ESMTP", "greeting_code": "220", "greeting_at": 0, "client_name": "c.example", "hello_verb": "EHLO",
@@ -207,7 +208,7 @@ def test_requiretls_xclient_proxy_and_auth_parameter():
 def test_helo_says_nothing_about_starttls():
     parser = same_however_cut(SmtpParser, "S: 220 mx\nC: EHLO c\nS: 502 what\nC: HELO c\nS: 250 mx\nC: QUIT\nS: 221 bye")
     assert told(parser.facts) == {"protocol": "smtp", "greeting": "220 mx", "greeting_code": "220", "greeting_at": 0, "client_name": "c", "hello_verb": "HELO",
-                                  "ehlo_reject_code": "502", "starttls_requested": False, "n_commands": 3, "n_replies": 4}
+                                  "ehlo_reject_code": "502", "oddities": {"ehlo_rejected_at": 8, "ehlo_reject_text": "what"}, "starttls_requested": False, "n_commands": 3, "n_replies": 4}
 
 
 def test_unknown_commands_keep_replies_in_step_and_are_described_by_class_only():
@@ -284,7 +285,7 @@ def test_x_exps_is_auth():
 
 def test_keyword_lists():
     block = (b"250-mx AUTH\r\n250-auth=LOGIN\r\n250-AUTH PLAIN LOGIN gssapi\r\n250-STARTTLS \r\n250-X-EXPS=NTLM\r\n250-SIZE 10\r\n250 REQUIRETLS\r\n")
-    assert read_ehlo(block) == (("auth=LOGIN", "AUTH PLAIN LOGIN gssapi", "STARTTLS", "X-EXPS=NTLM", "SIZE 10", "REQUIRETLS"), block.index(b"250-STARTTLS"), ("LOGIN", "PLAIN", "GSSAPI", "NTLM"), block.index(b"250-auth"), (), block.index(b"250 REQ"), 6)
+    assert read_ehlo(block) == (("auth=LOGIN", "AUTH PLAIN LOGIN gssapi", "STARTTLS", "X-EXPS=NTLM", "SIZE 10", "REQUIRETLS"), block.index(b"250-STARTTLS"), ("LOGIN", "PLAIN", "GSSAPI", "NTLM"), block.index(b"250-auth"), (), block.index(b"250 REQ"), 6, ())
     assert same_however_cut(SmtpParser, "S: 220 x\nC: EHLO c\nS: 250-STARTTLS\nS: 250 SIZE").facts.starttls_offered is False  # the first line names the server
 
 
@@ -293,7 +294,7 @@ def test_keyword_lists():
     ("XCLIENTS", False), ("STANDARD", False),
 ])
 def test_masked_words(word, masked):
-    assert is_masked(word) is masked
+    assert looks_masked(word) is masked
 
 
 def test_known_words_of_the_same_length_are_not_masked():
