@@ -1,5 +1,7 @@
 """Which findings of a session tell one story, and which of them is its root.
 
+Where somebody on the way changed the conversation so that TLS did not come about (TAMPERING), that stands above all that is missing because of it, and
+above its own weaker signs. A credential stays a root of its own beside it: its password must be changed whoever is to blame.
 A credential that was sent stands above what made that possible; without one, the missing or unused protection stands above what passed in clear.
 A root is never weaker than what hangs on it: whoever counts roots only must not miss the worse one. What else is said about the content of a message hangs
 on the finding that it passed in clear (PS206), or on that one's root.
@@ -13,13 +15,15 @@ from __future__ import annotations
 
 from ..records import SEVERITIES, Finding
 
+TAMPERING = ("PS313", "PS314", "PS311", "PS304", "PS301", "PS306", "PS307", "PS309", "PS317", "PS310", "PS303", "PS302", "PS315")  # the first is the root of equally strong ones
+BEHIND_TAMPERING = frozenset((*TAMPERING, "PS201", "PS202", "PS203", "PS204", "PS206", "PS212", "PS215", "PS217", "PS316", "PS705"))
 CREDENTIALS = frozenset(f"PS{n}" for n in range(101, 115))
 PROTECTION = frozenset(("PS201", "PS202", "PS204"))
 BEHIND_CREDENTIAL = frozenset(("PS115", "PS121", "PS204", "PS206", "PS210", "PS211", "PS212", "PS217"))
 BEHIND_PROTECTION = frozenset(("PS206", "PS212", "PS217", "PS705"))
 OF_ONE_LOGIN = frozenset(("PS106", "PS115", "PS126", "PS210"))  # they share their place with the finding about the login itself
 BEHIND_CONTENT = frozenset(("PS705", "PS706"))
-INVOLVED = CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | BEHIND_CONTENT | OF_ONE_LOGIN
+INVOLVED = BEHIND_TAMPERING | CREDENTIALS | PROTECTION | BEHIND_CREDENTIAL | BEHIND_PROTECTION | BEHIND_CONTENT | OF_ONE_LOGIN
 LAYERED = frozenset(("dcerpc", "http", "ldap", "smb"))  # protocols whose story is told by `link_layered`
 _TIES = (
     "PS512", "PS502", "PS501", "PS601", "PS117", "PS122", "PS116", "PS108", "PS107", "PS106", "PS124", "PS123", "PS125", "PS605", "PS602", "PS603",
@@ -38,7 +42,7 @@ def link(findings: list[Finding]) -> None:
     Args:
         findings: those of one session that are INVOLVED, with ids and final severities.
     """
-    credential = protection = None
+    credential = protection = tampering = None
     n_credentials = 0
     contents: dict[int | None, Finding] = {}  # offset of a message -> that it passed in clear
     for finding in findings:
@@ -52,6 +56,12 @@ def link(findings: list[Finding]) -> None:
                 protection = finding
         elif rule_id == "PS206":
             contents[finding.at] = finding
+        elif rule_id in TAMPERING and finding.severity != "info" and (tampering is None or _above(finding, tampering)):
+            tampering = finding
+    if tampering is not None:
+        for finding in findings:
+            if finding.rule.id in BEHIND_TAMPERING and finding is not tampering and RANK[tampering.severity] >= RANK[finding.severity]:
+                finding.because_of = tampering.finding_id
     if credential is not None or protection is not None:
         _link_to(findings, credential, protection, n_credentials)
     if contents:
@@ -68,6 +78,8 @@ def _link_to(findings: list[Finding], credential: Finding | None, protection: Fi
     for finding in findings:
         rule_id = finding.rule.id
         root = None
+        if finding.because_of is not None:
+            continue
         if credential is not None:
             if rule_id in OF_ONE_LOGIN:
                 root = credential if by_login is None else by_login.get(finding.at)
@@ -83,6 +95,11 @@ def _link_to(findings: list[Finding], credential: Finding | None, protection: Fi
             root = protection if rule_id in BEHIND_PROTECTION else None
         if root is not None and root is not finding and RANK[root.severity] >= RANK[finding.severity]:
             finding.because_of = root.because_of or root.finding_id
+
+
+def _above(finding: Finding, other: Finding) -> bool:
+    """Which of two signs of tampering is the root."""
+    return (RANK[finding.severity], -TAMPERING.index(finding.rule.id)) > (RANK[other.severity], -TAMPERING.index(other.rule.id))
 
 
 def _strongest_by_login(findings: list[Finding]) -> dict[int | None, Finding]:

@@ -14,7 +14,8 @@ Evidence
 Not a finding when
     - the list is incomplete, or was never asked for, or the client used HELO (PS203): not_observable;
     - EHLO was refused: not_observable;
-    - a word of the list looks like the offer masked by a middlebox (PS301): not_observable;
+    - a word of the list looks like the offer masked by a middlebox (PS301), or the list or the greeting shows that somebody writes over them (PS302, PS303,
+      PS310): not_observable;
     - the list was sent inside TLS, or after a login, where the offer is rightly missing;
     - the capture begins after the greeting, and the list may be one of those: not_observable;
     - an Exchange server offers X-ANONYMOUSTLS to a host of its own network.
@@ -29,7 +30,7 @@ References
 from __future__ import annotations
 
 from ...records import SERVER, Facts, Finding, Session
-from ..offers import masked_offer
+from ..offers import rewritten
 from ..rule import MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, not_observable
 from ..site import Site
 
@@ -53,8 +54,10 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return not_observable(session.unseen_server or "no_capability_list")
     if session.unseen_server == "midstream" and facts.greeting_code is None:
         return not_observable("midstream")
-    if facts.masked_tokens and masked_offer(facts.masked_tokens, session.protocol):
-        return not_observable("masked_token")
+    if facts.masked_tokens or facts.oddities is not None:
+        why = rewritten(facts, session.protocol)
+        if why is not None:
+            return not_observable(why)
     if "X-ANONYMOUSTLS" in " ".join(facts.capabilities).upper() and _lists_anonymous(facts.capabilities) and site.nearness(session.client_ip, session.server_ip) is not None:
         return PASS
     return Finding(

@@ -23,7 +23,7 @@ References
 from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
-from ..offers import refusal
+from ..offers import refusal, went_on
 from ..rule import MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, not_observable
 from ..site import Site
 
@@ -51,11 +51,10 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         variant = "unknown_command"
     else:
         variant = "temp" if code[:1] == "4" else "policy"
-    went_on = "clear" if facts.first_clear_command is not None else "retry" if facts.n_starttls_requests > 1 else "quit"
     return Finding(
         rule=RULE, severity=RULE.severity, confidence=RULE.confidence, variant=variant,
         title=f"{session.server_ip} port {session.server_port} refused {facts.starttls_verb or 'STARTTLS'}: {code}",
         side=SERVER, at=facts.starttls_answered_at,
-        evidence={"offered": facts.starttls_offered, "reply_code": facts.starttls_reply_code, "reply_text": facts.starttls_reply_text, "next": went_on},
+        evidence={"offered": facts.starttls_offered, "reply_code": facts.starttls_reply_code, "reply_text": facts.starttls_reply_text, "next": went_on(facts)},
     )
 
