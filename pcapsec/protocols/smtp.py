@@ -53,7 +53,7 @@ class SmtpParser(SmtpCommands):
 
     _reply_at = 0
     _last_unpaired = b""
-    _cut_at: int | None = None  # of the last line of a reply whose end never came, although nothing was lost
+    _cut: tuple[int, str] | None = None  # where the last line stands of a reply whose end never came although nothing was lost, and what came in place of the end
     _list_after = -1  # how many commands had passed when the last keyword list came
 
     def __init__(self, *, start_seen: bool = True, server_port: int = 0):
@@ -159,7 +159,7 @@ class SmtpParser(SmtpCommands):
             return
         lines = self._reply_lines
         if lines and lines[0][:3] != line[:3]:
-            self._cut_reply()
+            self._cut_reply("another reply came")
             lines = self._reply_lines
         if not lines:
             self._reply_at = at
@@ -172,15 +172,15 @@ class SmtpParser(SmtpCommands):
             broken, self._reply_broken = self._reply_broken, False
             self._reply(lines[0][:3], b"\r\n".join(lines) + b"\r\n", self._reply_at, not broken)
 
-    def _cut_reply(self) -> None:
-        """A multi-line reply whose last line never came."""
+    def _cut_reply(self, instead: str = "") -> None:
+        """A multi-line reply whose last line never came; `instead` says what did."""
         lines, broken = self._reply_lines, self._reply_broken
         self._reply_lines, self._reply_broken = [], False
         if lines:
             whole = b"\r\n".join(lines) + b"\r\n"
-            self._cut_at = None if broken else self._reply_at + len(whole) - len(lines[-1]) - 2
+            self._cut = None if broken else (self._reply_at + len(whole) - len(lines[-1]) - 2, instead)
             self._reply(lines[0][:3], whole, self._reply_at, False)
-            self._cut_at = None
+            self._cut = None
 
     # --- replies
 
@@ -324,8 +324,8 @@ class SmtpParser(SmtpCommands):
             self._list_after = facts.n_commands
             if facts.capabilities is not None:
                 self.compare_lists(facts.capabilities, found.capabilities, at)
-        elif self._cut_at is not None:
-            self.note(self.oddities.list_notes, "unfinished", self._cut_at)
+        elif self._cut is not None:
+            self.note(self.oddities.list_notes, "unfinished", *self._cut)
         for note, place, detail in found.notes:
             self.note(self.oddities.list_notes, note, at + place, detail)
         facts.capabilities, facts.capabilities_complete, facts.capabilities_at = found.capabilities, whole, at

@@ -34,7 +34,7 @@ class SmtpCommands(MailContent):
     _replies_lost: bool
     _reply_broken: bool
     _reply_lines: list[bytes]
-    _cut_reply: Callable[[], None]
+    _cut_reply: Callable[..., None]
     _candidate: tuple[bytes, int] | None = None  # a strict command seen in state UNKNOWN without a server
     _exchange: Exchange | None = None  # the login that is going on
     _n_recipients = 0
@@ -109,7 +109,7 @@ class SmtpCommands(MailContent):
         facts = self.facts
         facts.client_name = line[5:].strip().decode("utf-8", "replace")[:MAX_NAME] or facts.client_name
         if self._reply_lines:  # who greets again amid a reply has waited for its last line in vain
-            self._cut_reply()
+            self._cut_reply("the client greeted anew")
         self._hello = verb
         if verb == "LHLO":
             facts.protocol = self.protocol = "lmtp"

@@ -94,10 +94,10 @@ def _read_ehlo(block: bytes) -> EhloList:
                     mechanisms.update(dict.fromkeys(words[1:]))
                 elif keyword == "REQUIRETLS":
                     requiretls_place = place
+                elif len(text) == MASKED_LENGTH and capability in capabilities[:-1]:
+                    notes.append(("repeated-word", place, ""))
             elif looks_masked(keyword) or is_run_of_x(keyword):
                 masked.append(capability.split()[0])
-            if len(text) == MASKED_LENGTH and text in block[:place]:
-                notes += [("repeated-word", place, "")] if capability in capabilities[:-1] else []
         elif len(line) > 3 and (line[3:4] == b"-" or len(line) > 4 + MIN_PADDING):
             n_blanks = len(line) - 4 - line.endswith(b"\r")
             notes.append(("padded-line", place, f"{n_blanks} blanks") if n_blanks >= MIN_PADDING else ("empty-line", place, ""))

@@ -72,6 +72,11 @@ def refusal(facts: Facts) -> str | None:
     return code
 
 
+def misused(facts: Facts) -> bool:
+    """Whether the client asked for STARTTLS twice or with parameters."""
+    return facts.oddities is not None and bool(facts.oddities.misuse)
+
+
 def rewritten(facts: Facts, protocol: str) -> str | None:
     """Why a capability list without the offer says nothing about the server: somebody on the way wrote over it, or over what stands around it."""
     tokens, odd = facts.masked_tokens, facts.oddities

@@ -361,7 +361,7 @@ SAMPLES = [
            steps=[s_client("-starttls", "smtp", "-tls1_2", "-verify_return_error", "-connect", f"{SERVER}:587")], sessions=["smtp submission starttls tls_failed full"], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS452 PS454",
            servers=("mail",), tls=[tls12(established="no", alerts="client:fatal:48_unknown_ca")]),
     Sample("submission-injected.pcap", "A command pipelined behind STARTTLS", f"{POSTFIX}, {PYTHON} socket", steps=[py("smtp_injected", SERVER, 587)],
-           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217 PS430 PS454", servers=("mail",), tls=[tls13(sni=f"mail.{DOMAIN}")]),
+           sessions=["smtp submission starttls tls_established full"], findings="PS121 PS217 PS313 PS430 PS454", servers=("mail",), tls=[tls13(sni=f"mail.{DOMAIN}")]),
     Sample("submission-tls-required.pcap", "MAIL before STARTTLS is answered 530", f"{POSTFIX}, {PYTHON} socket", steps=[py("smtp_refused", SERVER, 588)],
            sessions=["smtp smtp none offered full"], findings="PS204", servers=("mail",)),
     Sample("submissions-implicit.pcap", "TLS from the first byte on port 465", f"{POSTFIX}, {CURL}",

@@ -25,7 +25,7 @@ CASES = {
     "probe": ("smtp", 25, EHLO + "S: 250 STARTTLS\n" + QUIT, "weak", {"PS204": "info"}),
     "server insists": ("smtp", 587, EHLO + "S: 250 STARTTLS\nC: MAIL FROM:<a@x.example>\nS: 530 5.7.0 Must issue a STARTTLS command first\n" + QUIT, "weak",
                        {"PS204": "medium"}),
-    "refused for now": ("smtp", 25, EHLO + "S: 250 STARTTLS\nC: STARTTLS\nS: 454 4.7.0 TLS not available\n" + QUIT, "weak", {"PS215": "medium"}),
+    "refused for now": ("smtp", 25, EHLO + "S: 250 STARTTLS\nC: STARTTLS\nS: 454 4.7.0 TLS not available\n" + QUIT, "weak", {"PS215": "medium", "PS306": "medium"}),
     "masked": ("smtp", 25, EHLO + "S: 250-XXXXXXXA\nS: 250 SIZE 1\n" + QUIT, "weak", {"PS301": "high"}),
     "masked 8BITMIME beside the offer": ("smtp", 25, EHLO + "S: 250-XXXXXXXX\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n" + HELLO, "protected", {"PS217": "info"}),
     "HELO": ("smtp", 25, "S: 220 mx\nC: HELO pc\nS: 250 mx\n" + MAIL + QUIT, "exposed", {"PS203": "low", "PS206": "medium", "PS705": "medium"}),

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from pcapsec.records import Capture, Facts, Finding, Message, TlsHandshake
+from pcapsec.records import Capture, Facts, Finding, Message, Note, OddCommand, Oddities, TlsHandshake
 from pcapsec.rules import Judge, judge as judge_module
 from pcapsec.rules.rule import ANY, FAIL, NOT_APPLICABLE, PASS, Rule, not_observable
 from pcapsec.secret import Secret
@@ -309,6 +309,19 @@ def test_no_secret_in_any_finding(court, listed, login, message):
                     assert not any(spelling in text for spelling in spellings), finding.rule.id
 
 
+def random_oddities(chance: random.Random) -> Oddities:
+    maybe = {
+        "commands": [[], [OddCommand(word=chance.choice(("XXXX", "XXXXXXXX", "STARTTLX", "")), like=chance.choice(("STARTTLS", "STLS", "EHLO")), at=chance.choice((5, 80)),
+                                     reply_code=chance.choice((None, "500", "-ERR", "250")))]],
+        "list_notes": [[], [Note(code=chance.choice(("unfinished", "padded-line", "offer-withdrawn", "empty-line")), at=20, detail=chance.choice(("", "9 blanks")))]],
+        "greeting_stars": [None, 10, 100], "ehlo_rejected_at": [None, 9], "client_clear": [None, "commands", "text", "proxy", "blank", "binary"], "client_verbs": [(), ("NOOP",)],
+        "client_clear_at": [None, 55], "pipelined_bytes": [0, 6], "server_clear": [None, "replies", "text", "blank", "binary"], "server_clear_at": [None, 66],
+        "misuse": [(), ("again",), ("parameters",)], "early_data": [[], [Note(code=chance.choice(("alert", "referral", "mailbox-data")), at=7, detail="")]],
+        "n_replies_before": [None, 0, 2], "offer_after_accept": [None, True, False],
+    }
+    return Oddities(**{name: chance.choice(values) for name, values in maybe.items()})
+
+
 def random_facts(chance: random.Random, protocol: str, login, message) -> dict:
     """Any value that the records allow, in any combination."""
     maybe = {
@@ -316,12 +329,14 @@ def random_facts(chance: random.Random, protocol: str, login, message) -> dict:
         "ehlo_reject_code": [None, "502"], "capabilities": [None, (), ("STARTTLS", "AUTH PLAIN"), ("XXXXXXXX", "X-ANONYMOUSTLS"), ("",)], "capabilities_complete": [True, False],
         "capabilities_at": [None, 10], "masked_tokens": [(), ("XXXXXXXX",), ("XXXX", ""), ("\udcff" * 8,)], "starttls_offered": [None, True, False],
         "starttls_offered_at": [None, 20], "starttls_requested": [None, True, False], "starttls_requested_at": [None, 40], "starttls_verb": [None, "STARTTLS", "X-ANONYMOUSTLS"],
-        "starttls_accepted": [None, True, False], "starttls_reply_code": [None, "454", "BAD", ""], "tls_started": [True, False], "auth_mechanisms": [(), ("PLAIN", "NTLM")],
+        "starttls_accepted": [None, True, False], "starttls_reply_code": [None, "454", "BAD", ""], "tls_started": [True, False], "injected_client_bytes": [0, 6],
+        "injected_server_bytes": [0, 9], "cleartext_after_accept": [None, "EHLO", "QUIT"], "n_replies": [0, 4], "auth_mechanisms": [(), ("PLAIN", "NTLM")],
         "login_disabled": [None, True, False], "login_disabled_at": [None, 15], "preauth": [True, False], "first_clear_command": [None, "MAIL", "AUTH"],
         "first_clear_command_at": [None, 50], "accepted_clear_command": [None, "MAIL", "NOOP"], "encryption_required_code": [None, "530"], "n_mailbox_commands": [0, 2],
         "n_commands": [0, 5], "compressed": [True, False], "requiretls": [(), ("ehlo",), ("mail",)], "identity": [{}, {"xclient": "a"}], "sasl_wrapped": [True, False],
     }
     fields = {name: chance.choice(values) for name, values in maybe.items()}
+    fields["oddities"] = chance.choice((None, random_oddities(chance)))
     fields["logins"] = [login(chance.choice(("PLAIN", "LOGIN", "LOGIN-COMMAND", "USER-PASS", "NTLM", "SCRAM-SHA-1", "XOAUTH2", "GSSAPI", "ANONYMOUS", "APOP", "")),
                               at=chance.choice((5, 60)), secret_at=chance.choice((None, 70)), principal=chance.choice((None, "", "anonymous", "bob", "PC$")),
                               secret=chance.choice((None, Secret(b""), Secret(b"x"), Secret(b"longer than that"))), result=chance.choice(("success", "failed", "unknown")),

@@ -1,15 +1,15 @@
 """PS304: the client's STARTTLS arrived written over.
 
 What
-    Seen near the server: before any mail or login the client's line is a word as long as STARTTLS (POP3: STLS) made of one letter, `XXXXXXXX`, or the word
-    with one or two letters changed, and the server does not know it (500, 502, BAD, -ERR). Seen anywhere: the server's refusal of STARTTLS quotes such a
-    word (variant echo).
+    Seen near the server: before any mail or login the client's line is a word as long as STARTTLS (POP3: STLS) made of one letter, `XXXXXXXX` (variant
+    masked), or the word with one or two letters changed (changed), and the server does not know it (500, 502, BAD, -ERR). Seen near the client: the server does
+    not know the STARTTLS that it has just offered (unknown), or its answer quotes such a word (echo).
 
 Why
     A middlebox changes the client's request, so that TLS never begins although both sides can do it. The client goes on in clear, or the mail waits.
 
 Evidence
-    word: as it arrived, or as the server quotes it.
+    word: as it arrived, or as the server quotes it; empty where it was not seen.
     reply_code, reply_text: the answer.
     offered: whether the server had offered STARTTLS before.
     next: what the client did then: clear, retry or quit.
@@ -21,7 +21,8 @@ Not a finding when
     - the line came in single characters: somebody types by hand, which Cisco's inspection turns into X each;
     - the server took the word, or its answer was not seen: not_observable;
     - mail or a login came before it.
-    Without an offer before it, or where single letters were changed, less severe and low confidence. STARTTLS that arrives whole and is refused is PS306.
+    Without an offer before it, or where single letters were changed, less severe and low confidence. Seen near the client (unknown) one step less severe: the
+    answer may be forged as well (PS306). Other refusals are PS306 alone.
 
 References
     RFC 3207 §6
@@ -33,8 +34,8 @@ from __future__ import annotations
 import re
 
 from ...records import CLIENT, SERVER, Facts, Finding, OddCommand, Session
-from ..innocence import BROKEN_CLIENT, LOST, NO_TLS, OWN_FIREWALL, SCANNER, TYPED, causes
-from ..offers import OFFER, is_run, says_unknown, went_on
+from ..innocence import BROKEN_CLIENT, BUILT_WITHOUT, LOST, NO_TLS, OWN_FIREWALL, SCANNER, TYPED, causes
+from ..offers import OFFER, is_run, misused, refusal, says_unknown, went_on
 from ..rule import MAIL, NOT_APPLICABLE, Rule, Verdict, not_observable, unless_unseen
 from ..site import Site
 
@@ -51,10 +52,14 @@ TYPED_FRAMES = 3
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     offer = OFFER[session.protocol]
     if facts.starttls_requested:
-        echo = ECHO.search(facts.starttls_reply_text or "") if facts.starttls_accepted is False else None
-        if echo is None or not says_unknown(facts.starttls_reply_code, "unknown", session.protocol):
+        code, text = facts.starttls_reply_code, facts.starttls_reply_text
+        echo = ECHO.search(text or "")
+        if refusal(facts) is None or not says_unknown(code, "unknown" if echo else text, session.protocol) or not (echo or facts.starttls_offered) or misused(facts):
             return unless_unseen(session, CLIENT)
-        return _finding(session, facts, "echo", "critical", "high", "", echo[1], facts.starttls_reply_code, facts.starttls_reply_text, facts.starttls_offered, SERVER, facts.starttls_answered_at)
+        offer, at = facts.starttls_offered, facts.starttls_answered_at
+        if echo is not None:
+            return _finding(session, facts, "echo", "critical", "high", "", echo[1], code, text, offer, SERVER, at)
+        return _finding(session, facts, "unknown", "high", "medium", "only seen in the answer", None, code, text, offer, SERVER, at)
     odd = next((one for one in facts.oddities.commands if one.like == offer), None) if facts.oddities is not None else None
     if odd is None or facts.tls_started:
         return unless_unseen(session, CLIENT)
@@ -74,14 +79,16 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     return _finding(session, facts, "masked" if masked else "changed", severity, confidence, reason, odd.word, odd.reply_code, odd.reply_text, odd.offered, CLIENT, odd.at)
 
 
-def _finding(session: Session, facts: Facts, variant: str, severity: str, confidence: str, reason: str, word: str, code: str | None, text: str | None, offered: bool | None,
+def _finding(session: Session, facts: Facts, variant: str, severity: str, confidence: str, reason: str, word: str | None, code: str | None, text: str | None, offered: bool | None,
              side: int, at: int | None) -> Finding:
-    weighed = causes((LOST, True), (NO_TLS, True), (TYPED, True), (BROKEN_CLIENT, variant == "echo"), (OWN_FIREWALL, False), (SCANNER, False))
+    weighed = causes((LOST, True), (NO_TLS, True), (TYPED, word is not None), (BROKEN_CLIENT, variant in ("echo", "unknown")), *((BUILT_WITHOUT, False),) * (word is None),
+                     (OWN_FIREWALL, False), (SCANNER, False))
     if not offered:
         weighed["ruled_out"].remove(NO_TLS)
     return Finding(
         rule=RULE, severity=severity, severity_reason=reason, confidence=confidence, variant=variant, side=side, at=at,
-        title=f"A middlebox changed the request for TLS from {session.client_ip} to {session.server_ip} port {session.server_port}: it arrived as {word}",
+        title=f"A middlebox changed the request for TLS from {session.client_ip} to {session.server_ip} port {session.server_port}: it arrived as {word}" if word is not None
+        else f"A middlebox may have changed the request for TLS from {session.client_ip}: {session.server_ip} port {session.server_port} offered it and does not know it",
         evidence={"word": word, "reply_code": code, "reply_text": text, "offered": offered, "next": went_on(facts), **weighed},
     )
 

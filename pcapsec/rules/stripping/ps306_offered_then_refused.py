@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from ...records import CLIENT, SERVER, Facts, Finding, Session
 from ..innocence import BROKEN_KEY, BUILT_WITHOUT, LIMIT, LOST, NO_TLS, OWN_FIREWALL, SCANNER, causes
-from ..offers import says_unknown, went_on
+from ..offers import OFFER, misused, refusal, says_unknown, went_on
 from ..rule import LOWER, MAIL, NOT_APPLICABLE, PASS, Rule, Verdict, not_observable, seen_before
 from ..site import Site
 
@@ -52,10 +52,8 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return PASS
     if facts.starttls_accepted is None:
         return not_observable(session.unseen_server or "unanswered")
-    code, asked_at = facts.starttls_reply_code or "", facts.starttls_requested_at
-    erred = facts.oddities is not None and bool(facts.oddities.misuse)
-    logged_in = any(login.result != "failed" and asked_at is not None and login.at < asked_at for login in facts.logins)
-    if code == "503" or erred or logged_in or not seen_before(session, facts.starttls_offered_at, asked_at):
+    code = refusal(facts)
+    if code is None or misused(facts) or not seen_before(session, facts.starttls_offered_at, facts.starttls_requested_at):
         return NOT_APPLICABLE
     severity, confidence, variant, reason = LOWER[RULE.severity], "low", "refused", "servers in trouble answer so"
     if says_unknown(code, facts.starttls_reply_text, session.protocol):
@@ -63,11 +61,11 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
     elif code[:1] == "4":
         variant = "temp"
     contradicts = variant == "unknown_command"
-    where = f"{session.server_ip} port {session.server_port}"
+    where, verb = f"{session.server_ip} port {session.server_port}", facts.starttls_verb or OFFER[session.protocol]
     return Finding(
         rule=RULE, severity=severity, severity_reason=reason, confidence=confidence, variant=variant, side=SERVER, at=facts.starttls_answered_at,
-        title=f"{where} offered {facts.starttls_verb} and then said that it does not know it: a middlebox may have changed the request or answered in its place" if contradicts
-        else f"{where} offered {facts.starttls_verb} to {session.client_ip} and then refused it: {code}",
+        title=f"{where} offered {verb} and then said that it does not know it: a middlebox may have changed the request or answered in its place" if contradicts
+        else f"{where} offered {verb} to {session.client_ip} and then refused it: {code or 'no reason given'}",
         evidence={"offered_at": facts.starttls_offered_at, "reply_code": facts.starttls_reply_code, "reply_text": facts.starttls_reply_text,
                   "requests": facts.n_starttls_requests, "next": went_on(facts),
                   **causes((LOST, True), (NO_TLS, True), (BROKEN_KEY, contradicts), (LIMIT, contradicts), (BUILT_WITHOUT, False), (OWN_FIREWALL, False), (SCANNER, False))},

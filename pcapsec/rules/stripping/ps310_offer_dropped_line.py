@@ -11,7 +11,7 @@ Why
 
 Evidence
     sign: what is wrong with the list.
-    detail: more about it: how many blanks.
+    detail: more about it: how many blanks, or what came in place of the last line.
     capabilities: the list as it arrived, at most 40 entries.
     other_signs: further signs in the lists of this connection.
     ruled_out, not_ruled_out: harmless causes that the capture excludes, and those that it leaves open.
@@ -19,7 +19,7 @@ Evidence
 Not a finding when
     - the offer stands in the list, unless another list of the connection lacks it;
     - bytes of the server are missing, or of the client where its commands matter: not_observable;
-    - the conversation ended less than five seconds after an unfinished list: not_observable;
+    - nothing came behind an unfinished list, and the conversation ended within five seconds: not_observable;
     - the second list came after a login, a request for STARTTLS, or XCLIENT.
     A repeated word or an empty line alone is low: careless servers write such lists.
 
@@ -77,6 +77,8 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
 
 def _waited(session: Session, note: Note) -> bool:
     """Whether the conversation went on, or both sides waited, after the last line that came."""
+    if note.detail:
+        return True
     if not session.finished or session.locate is None:
         return False
     return session.end_ns - session.locate(SERVER, note.at)[2] >= PATIENCE_NS
