@@ -5,8 +5,12 @@ A rule that is not built yet is named on the output.
 """
 from __future__ import annotations
 
+import struct
+
 import pytest
-from samples import SAMPLES, Sample, analysed, built
+from samples import FOLDER, SAMPLES, Sample, analysed, built, rows
+
+CLIENT, SERVER = 0, 1
 
 TAMPERED = ("PS301", "PS302", "PS303", "PS304", "PS305", "PS306", "PS307", "PS308", "PS309", "PS310", "PS311", "PS312", "PS313", "PS314", "PS315", "PS316", "PS317", "PS318", "PS319")
 ACROSS = ("PS205", "PS903", "PS904", "PS905", "PS911", "PS912")
@@ -77,6 +81,66 @@ SPEAK = {  # sample -> rules about tampering and about sessions together that mu
     "inject-imap-response-outside": "",
     "inject-pop3-response-inside": "PS314",
     "inject-pop3-response-outside": "",
+    "twin-no-tls-inside": "",
+    "twin-no-tls-outside": "",
+    "twin-nat-inside": "",
+    "twin-nat-outside": "",
+    "twin-balanced-inside": "",
+    "twin-balanced-outside": "",
+    "twin-proxy-inside": "",
+    "twin-proxy-outside": "",
+    "twin-tls-proxy-inside": "",
+    "twin-tls-proxy-outside": "",
+    "twin-switched-on": "",
+    "twin-switched-off": "PS903",  # innocent, but mail that was protected is not any more
+    "twin-refused": "PS205 PS306",  # nobody can tell this 454 from a box's
+    "twin-distrusted": "",
+    "twin-unverified": "",
+    "twin-reset-after-quit": "PS911",
+    "twin-chosen": "PS305",  # nor this choice from a box on the path of one client
+    "fallback-protocol": "PS205",
+    "fallback-then-tls": "PS205 PS307 PS318",
+    "fallback-deferred": "",
+    "regression-client": "PS903 PS911",
+    "chain": "PS905 PS912",
+    "chain-hop": "",
+    "chain-fetched": "",
+    "hop-claims-tls": "",
+}
+CHANGED = {  # recording -> what the box changed: who sent it, what was sent, what arrived
+    "strip-smtp-removed": [(SERVER, b"250-STARTTLS\r\n", b"")],
+    "strip-smtp-masked": [(SERVER, b"STARTTLS", b"XXXXXXXA")],
+    "strip-smtp-inspected": [(SERVER, b"mail.example.org ESMTP Postfix\r\n", b"*" * 30 + b"\r\n"), (SERVER, b"PIPELINING", b"X" * 10), (SERVER, b"STARTTLS", b"XXXXXXXA"),
+                             (SERVER, b"ENHANCEDSTATUSCODES", b"X" * 19), (SERVER, b"DSN", b"XXX"), (SERVER, b"SMTPUTF8", b"X" * 8), (SERVER, b"CHUNKING", b"X" * 8)],
+    "strip-smtp-pix": [(SERVER, b"mail.example.org ESMTP Postfix\r\n", b"*" * 30 + b"\r\n"), (CLIENT, b"EHLO", b"XXXX")],
+    "strip-smtp-pix-banner": [(SERVER, b"mail.example.org ESMTP Postfix\r\n", b"*" * 30 + b"\r\n")],
+    "strip-smtp-ehlo-refused": [(CLIENT, b"EHLO branch.example.net\r\n", b""), (SERVER, b"", b"500 5.5.1 Command unrecognized\r\n")],
+    "strip-smtp-ehlo-to-helo": [(CLIENT, b"EHLO", b"HELO")],
+    "strip-smtp-garbled": [(CLIENT, b"STARTTLS", b"XXXXXXXX")],
+    "strip-smtp-refused": [(CLIENT, b"STARTTLS\r\n", b""), (SERVER, b"", b"454 4.7.0 TLS not available due to temporary reason\r\n")],
+    "strip-smtp-padded": [(SERVER, b"STARTTLS", b" " * 8)],
+    "strip-smtp-last-line": [(SERVER, b"250 STARTTLS\r\n", b"")],
+    "strip-smtp-overlap": [(SERVER, b"250-STARTTLS\r\n", b"250-8BITMIME\r\n")],
+    "strip-smtp-desync": [(CLIENT, b"STARTTLS\r\n", b""), (SERVER, b"", b"220 2.0.0 Ready to start TLS\r\n")],
+    "inject-smtp-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nRSET\r\n")],
+    "inject-submission-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nRSET\r\n")],
+    "inject-imap-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nx1 NOOP\r\n")],
+    "inject-smtp-response": [(SERVER, b"Ready to start TLS\r\n", b"Ready to start TLS\r\n250-mail.example.org\r\n250 AUTH PLAIN LOGIN\r\n")],
+    "inject-imap-response": [(SERVER, b"Begin TLS negotiation now.\r\n", b"Begin TLS negotiation now.\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n")],
+    "inject-pop3-response": [(SERVER, b"Begin TLS negotiation now.\r\n", b"Begin TLS negotiation now.\r\n+OK Logged in.\r\n")],
+    "strip-imap-removed": [(SERVER, b" STARTTLS", b"")] * 2,
+    "strip-imap-masked": [(SERVER, b"STARTTLS", b"XXXXXXXX")] * 2,
+    "strip-imap-logindisabled": [(SERVER, b" STARTTLS LOGINDISABLED", b"")] * 2,
+    "strip-imap-preauth": [(SERVER, b"* OK [", b"* PREAUTH [")],
+    "strip-imap-refused": [(CLIENT, b"a2 STARTTLS\r\n", b""), (SERVER, b"", b"a2 NO TLS is not available.\r\n")],
+    "strip-pop3-removed": [(SERVER, b"STLS\r\n", b"")],
+    "strip-pop3-masked": [(SERVER, b"STLS", b"XXXX")],
+    "strip-pop3-garbled": [(CLIENT, b"STLS", b"XXXX")],
+    "strip-managesieve-removed": [(SERVER, b'"STARTTLS"\r\n', b"")],
+    "strip-nntp-removed": [(SERVER, b"STARTTLS\r\n", b"")],
+    "twin-no-tls": [],
+    "twin-nat": [],
+    "twin-proxy": [],
 }
 BY_NAME = {sample.name.partition(".")[0]: sample for sample in SAMPLES}
 
@@ -87,7 +151,56 @@ def test_rules_speak_where_they_must_and_nowhere_else(name: str):
     assert sorted(found.intersection(TAMPERED + ACROSS)) == built(tuple(SPEAK[name].split()))
 
 
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.name.startswith(("strip-", "inject-", "twin-"))], ids=lambda sample: sample.name)
+PREFIXES = ("strip-", "inject-", "twin-", "fallback-", "regression-", "chain", "hop-")
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.name.startswith(PREFIXES)], ids=lambda sample: sample.name)
 def test_each_recording_of_a_box_and_each_twin_stands_here(sample: Sample):
     """With the same rules as samples.csv names."""
     assert [rule_id for rule_id in sample.findings if rule_id in TAMPERED + ACROSS] == SPEAK[sample.name.partition(".")[0]].split()
+
+
+def streams(name: str) -> tuple[bytes, bytes]:
+    """What client and server sent in the first connection of a recording, as its receiver took it: of overlapping segments the first counts."""
+    data = (FOLDER / f"{name}.pcap").read_bytes()
+    at, client, first = 24, None, [0, 0]
+    taken: tuple[dict[int, int], dict[int, int]] = {}, {}
+    while at < len(data):
+        length = struct.unpack_from("<I", data, at + 8)[0]
+        ip = data[at + 16 + 14:at + 16 + length]
+        at += 16 + length
+        ports, sequence, flags = struct.unpack("!HH", ip[20:24]), struct.unpack("!I", ip[24:28])[0], ip[33]
+        payload = ip[20 + (ip[32] >> 4) * 4:struct.unpack("!H", ip[2:4])[0]]
+        if client is None:
+            client = ports
+        if sorted(ports) != sorted(client):
+            continue
+        side = ports != client
+        if flags & 2:
+            first[side] = sequence + 1
+        for index, byte in enumerate(payload):
+            taken[side].setdefault((sequence - first[side] + index) % (1 << 32), byte)
+    return tuple(bytes(side[number] for number in sorted(side)) for side in taken)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_the_two_sides_of_a_box_differ_by_what_it_did(name: str):
+    """What `pcapsec compare` must name: every other byte of the connection is the same on both sides."""
+    inside, outside = streams(f"{name}-inside"), streams(f"{name}-outside")
+    for side, sent, arrived in ((CLIENT, inside[CLIENT], outside[CLIENT]), (SERVER, outside[SERVER], inside[SERVER])):
+        at = 0
+        for changed_by, old, new in CHANGED[name]:
+            if changed_by == side:
+                at = arrived.index(new, at) if old == b"" else sent.index(old, at)
+                sent = sent[:at] + new + sent[at + len(old):]
+                at += len(new)
+        assert sent == arrived
+
+
+def test_a_chain_of_three_servers_is_told_by_the_message_at_its_end():
+    """TLS to Postfix, clear to Exim, TLS to Postfix, then local delivery; the reader fetched it in clear."""
+    hops = analysed(BY_NAME["chain-fetched"]).hops
+    assert rows(hops, "hop", "from_host", "by_host", "with_protocol", "tls_version", "protected") == [
+        "1 client.example.net office.example.org ESMTPS TLSv1.3 True", "2 office.example.org exim.example.org ESMTP - False",
+        "3 exim.example.org mx.example.org ESMTPS TLSv1.3 True", "4 mx.example.org mail.example.org LMTP - False"]
+    assert rows(analysed(BY_NAME["chain-hop"]).hops, "hop", "by_host", "protected") == ["1 office.example.org True"]

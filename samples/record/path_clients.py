@@ -3,10 +3,14 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import smtplib
+import socket
+import ssl
+import struct
 import sys
 
 from clients import MAIL, NAME, Talk, address, loose
-from servers import ACCOUNTS
+from servers import ACCOUNTS, DOMAIN
 
 
 def smtp_goes_on(host: str, port: int) -> None:
@@ -20,6 +24,34 @@ def smtp_goes_on(host: str, port: int) -> None:
     talk.ask(b"DATA", b"354 ")
     talk.ask(MAIL.format(id="went-on").encode() + b".", b"250 ")
     talk.ask(b"QUIT", b"221 ")
+
+
+def smtp_distrusts(host: str, port: int) -> None:
+    """smtplib with Python's own trust: the handshake ends with an alert."""
+    with smtplib.SMTP(host, port, local_hostname=NAME, timeout=20) as smtp:
+        smtp._host = f"mail.{DOMAIN}"  # the name that the certificate must have
+        with contextlib.suppress(ssl.SSLCertVerificationError):
+            smtp.starttls(context=ssl.create_default_context())
+        smtp.close()
+
+
+def smtp_hangs_up(host: str, port: int, *words: str) -> None:
+    """A session that ends well, and then with a reset instead of FIN; without TLS a message is sent."""
+    talk = Talk(host, port)
+    talk.until(b"220 ")
+    talk.ask(b"EHLO " + NAME.encode(), b"250 ")
+    if "starttls" in words:
+        talk.ask(b"STARTTLS", b"220 ")
+        talk.start_tls()
+        talk.ask(b"EHLO " + NAME.encode(), b"250 ")
+    talk.ask(b"MAIL FROM:<alice@example.org>", b"250 ")
+    talk.ask(b"RCPT TO:<bob@example.org>", b"250 ")
+    talk.ask(b"DATA", b"354 ")
+    talk.ask(MAIL.format(id="hung-up").encode() + b".", b"250 ")
+    talk.ask(b"QUIT", b"221 ")
+    talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    talk.file.close()
+    talk.socket.close()
 
 
 def imap_goes_on(host: str, port: int, user: str) -> None:

@@ -22,12 +22,13 @@ import scenarios_letters
 import scenarios_rpc
 import scenarios_stripping
 import scenarios_tls
+import scenarios_twins
 import scenarios_web
 from net import Lab, RecordingError
 
 COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES + scenarios_stripping.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS | scenarios_stripping.SERVERS
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES + scenarios_stripping.SAMPLES + scenarios_twins.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS | scenarios_stripping.SERVERS | scenarios_twins.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -54,7 +55,7 @@ def record(names: list[str], folder: pathlib.Path) -> list[scenarios.Sample]:
                 sample.make(lab, folder)
                 print(sample.file, sum((folder / name).stat().st_size for name in sample.file.split()), "bytes", flush=True)
     except Exception:
-        for log in sorted(work.glob("*log")) + sorted(work.glob("*/log")):
+        for log in sorted(work.glob("*log")) + sorted(work.glob("*/log")) + sorted(work.glob("*/log/*")):
             if log.is_file():
                 print(f"--- {log.relative_to(work)}\n{log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
         raise

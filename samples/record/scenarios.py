@@ -144,29 +144,10 @@ def proxies(lab: Lab) -> None:
 
 
 def exim(lab: Lab) -> None:
-    """Exim on port 2528 with NTLM (which it calls SPA). Its package and Postfix's exclude one another, so it is unpacked into the recording's folder."""
-    need("apt-get", "dpkg-deb")
-    home = servers.reachable(lab.work / "exim")
-    if subprocess.run(["apt-get", "download", "exim4-daemon-heavy"], cwd=home, capture_output=True).returncode:
-        raise RecordingError("exim4-daemon-heavy cannot be downloaded with apt-get; run apt-get update first")
-    run("dpkg-deb", "-x", str(next(home.glob("*.deb"))), str(home))
-    for folder in ("spool", "log"):
-        (home / folder).mkdir()
-    run("chown", "-R", "mail:mail", str(home / "spool"), str(home / "log"))
-    (home / "exim.conf").write_text(f"""
-primary_hostname = exim.{DOMAIN}
-spool_directory = {home}/spool
-log_file_path = {home}/log/%slog
-exim_user = mail
-exim_group = mail
+    """Exim on port 2528 with NTLM (which it calls SPA)."""
+    servers.exim(lab, "exim", "server", f"""
 daemon_smtp_ports = 2528
-host_lookup =
-rfc1413_hosts =
 tls_advertise_hosts =
-chunking_advertise_hosts =
-keep_environment =
-acl_smtp_rcpt = accept
-acl_smtp_data = accept
 begin acl
 begin routers
 sink:
@@ -183,12 +164,6 @@ ntlm:
   server_password = ${{if eq{{$auth1}}{{alice}}{{{ACCOUNTS['alice']}}}fail}}
   server_set_id = $auth1
 """)
-    mounts = []  # the binary insists on a user and a group of this name; `ip netns exec` has a mount namespace of its own, so the machine never sees them
-    for name, line in (("passwd", "Debian-exim:x:8:8::/nonexistent:/usr/sbin/nologin\n"), ("group", "Debian-exim:x:8:\n")):
-        (home / name).write_text(pathlib.Path("/etc", name).read_text() + line)
-        (home / name).chmod(0o644)
-        mounts.append(f"mount --bind {home}/{name} /etc/{name} && ")
-    lab.start("server", "sh", "-c", "".join(mounts) + f"exec {home}/usr/sbin/exim4 -C {home}/exim.conf -bdf -q1h")
     lab.wait_for_port(SERVER, 2528)
 
 

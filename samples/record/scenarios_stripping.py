@@ -30,7 +30,7 @@ def both_sides(lab: Lab, sample: Sample, path: pathlib.Path) -> None:
 
 def taps(name: str, about: str, software: str, steps: list[Step], *, inside: dict, outside: dict, **common) -> list[Sample]:
     """The two samples of one recording; `inside` and `outside` are what a reader of each must find."""
-    return [Sample(f"{name}-{side}.pcap", about if side == "inside" else f"{name}-inside on the other side of the box", software, steps=steps, record=both_sides, **common, **found)
+    return [Sample(f"{name}-{side}.pcap", about if side == "inside" else f"{name}-inside, captured at the server", software, steps=steps, **{"record": both_sides} | common, **found)
             for side, found in (("inside", inside), ("outside", outside))]
 
 
@@ -41,7 +41,7 @@ def fallback(lab: Lab) -> None:
                     relayhost=f"[{SERVER}]:25", smtp_tls_security_level="may", myhostname="branch.example.net", relay_domains="", minimal_backoff_time="1s", maximal_backoff_time="2s",
                     queue_run_delay="1s", smtp_helo_timeout="2s",
                     transport_maps="inline:{" + ", ".join(f"{{{domain}={route}}}" for domain, route in routes.items()) + "}",
-                    smtp_tls_policy_maps=f"inline:{{{{verified.{DOMAIN}=verify}}, {{old.{DOMAIN}=may protocols=>=TLSv1.3}}}}")
+                    smtp_tls_policy_maps=f"inline:{{{{[{servers.PEERS['verified']}]:25=verify}}, {{[{servers.PEERS['old']}]:25=may protocols=>=TLSv1.3}}}}")
     lab.wait_for_port("127.0.0.1", 2532, "client")
 
 
@@ -71,12 +71,16 @@ def submissions(lab: Lab) -> None:
 SERVERS = {"fallback": fallback, "peers": peers, "submissions": submissions}
 
 
+def letter(server: str, message: str, *words: str, to: str = BOB, fails: bool = False) -> Step:
+    """swaks sends a message with this id."""
+    step = swaks("--server", server, "--to", to, *words, fails=fails)
+    step.argv[step.argv.index(f"Message-Id: <swaks@{DOMAIN}>")] = f"Message-Id: <{message}@{DOMAIN}>"
+    return step
+
+
 def relayed(port: int = 2527, to: str = BOB, seconds: float = 1, message: str = "swaks") -> list[Step]:
     """swaks gives a message to a Postfix of the client side, which relays it."""
-    step = swaks("--server", f"127.0.0.1:{port}", "--to", to)
-    if message != "swaks":
-        step.argv[step.argv.index(f"Message-Id: <swaks@{DOMAIN}>")] = f"Message-Id: <{message}@{DOMAIN}>"
-    return [step, Step(["sleep", str(seconds)])]
+    return [letter(f"127.0.0.1:{port}", message, to=to), Step(["sleep", str(seconds)])]
 
 
 def own(name: str, host: str, port: int, *words: str) -> Step:
@@ -227,15 +231,15 @@ AMONG_OTHERS = [
     *taps("strip-imap-mechanisms", "Of three sessions the second passes a box that leaves nothing but AUTH=PLAIN of offer and mechanisms", f"{DOVECOT}, {PYTHON} imaplib, {PYTHON} socket",
           [py("imap_read", SERVER, 143, "alice", "starttls"), py("imap_sasl", SERVER, 143, "PLAIN", "alice"), py("imap_read", SERVER, 143, "alice", "starttls")], servers=("mail",),
           box=(*FOR_A_WHILE, "--edit", "server", r"STARTTLS( AUTH=[A-Z0-9-]+)+", "AUTH=PLAIN"),
-          inside={"sessions": [IMAP_TLS, IMAP_BARE, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS121 PS201 PS211 PS212 PS305 PS319 PS430 PS442 PS454 PS903 PS907", **AUTH_PLAIN},
-          outside={"sessions": [IMAP_TLS, IMAP_SESSION, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS115 PS121 PS204 PS211 PS212 PS430 PS442 PS454 PS903 PS907 PS911", **AUTH_PLAIN}),
+          inside={"sessions": [IMAP_TLS, IMAP_BARE, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS121 PS201 PS211 PS212 PS305 PS319 PS430 PS442 PS454 PS903", **AUTH_PLAIN},
+          outside={"sessions": [IMAP_TLS, IMAP_SESSION, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS115 PS121 PS204 PS211 PS212 PS430 PS442 PS454 PS903 PS911", **AUTH_PLAIN}),
     *taps("strip-submission-mechanisms", "Of three submissions the second passes a box that leaves nothing but AUTH PLAIN of offer and mechanisms", f"{POSTFIX}, {PYTHON} smtplib",
           [py("smtp_send", SERVER, 587, "alice", "PLAIN", *words) for words in (["starttls"], [], ["starttls"])], servers=("mail",),
           box=(*FOR_A_WHILE, "--edit", "server", r"250-STARTTLS\r\n250-AUTH [^\r]+", "250-AUTH PLAIN"),
           inside={"sessions": [SUBMISSION_TLS, "smtp submission none not_offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
-                  "findings": "PS101 PS121 PS201 PS202 PS206 PS212 PS217 PS305 PS319 PS430 PS442 PS454 PS705 PS903 PS907", **AUTH_PLAIN},
+                  "findings": "PS101 PS121 PS201 PS202 PS206 PS212 PS217 PS305 PS319 PS430 PS442 PS454 PS705 PS903", **AUTH_PLAIN},
           outside={"sessions": [SUBMISSION_TLS, "smtp submission none offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
-                   "findings": "PS101 PS115 PS121 PS202 PS204 PS206 PS212 PS217 PS430 PS442 PS454 PS705 PS903 PS907 PS911", **AUTH_PLAIN}),
+                   "findings": "PS101 PS115 PS121 PS202 PS204 PS206 PS212 PS217 PS430 PS442 PS454 PS705 PS903 PS911", **AUTH_PLAIN}),
 ]
 
 SAMPLES = SMTP + INTO_TLS + MAILBOXES + AMONG_OTHERS

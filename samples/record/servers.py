@@ -8,8 +8,9 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
-from net import BARE, CLIENT, DIRECT, MORE_SERVERS, SERVER, SERVER6, STRICT, Lab, need, run
+from net import BARE, CLIENT, DIRECT, MORE_SERVERS, SERVER, SERVER6, STRICT, Lab, RecordingError, need, run
 
 ACCOUNTS = {  # made for these recordings, used nowhere else
     "alice": "Tr0ub4dor-and-3",
@@ -20,7 +21,7 @@ ACCOUNTS = {  # made for these recordings, used nowhere else
 }
 JWT_KEY = b"a key for recordings only, 32 b."
 DOMAIN = "example.org"
-PEERS = dict(zip(("plain", "last", "broken", "chosen", "old", "verified", "first", "second", "dovecot", "office", "relay", "mx", "front"), MORE_SERVERS))  # mail servers beside SERVER, each set up in its own way (scenarios_stripping.py)
+PEERS = dict(zip(("plain", "last", "broken", "chosen", "old", "verified", "first", "second", "dovecot", "office", "changing", "mx", "front", "behind"), MORE_SERVERS))  # mail servers beside SERVER, each set up in its own way (scenarios_stripping.py)
 
 
 def token(user: str) -> str:
@@ -152,6 +153,7 @@ flush     unix  n       -       n       1000?   0       flush
 proxymap  unix  -       -       n       -       -       proxymap
 smtp      unix  -       -       n       -       -       smtp
 relay     unix  -       -       n       -       -       smtp
+lmtp      unix  -       -       n       -       -       lmtp
 showq     unix  n       -       n       -       -       showq
 error     unix  -       -       n       -       -       error
 retry     unix  -       -       n       -       -       error
@@ -211,6 +213,50 @@ def relay(lab: Lab, name: str, tls: str, port: int) -> pathlib.Path:
     home = postfix(lab, name, "client", [f"127.0.0.1:{port} inet n - n - - smtpd -o smtpd_tls_security_level=none"], default_transport="smtp", relay_transport="smtp",
                    local_transport="smtp", relayhost=f"[{SERVER}]:25", smtp_tls_security_level=tls, myhostname="branch.example.net", relay_domains="")
     return home
+
+
+def exim(lab: Lab, name: str, side: str, settings: str) -> None:
+    """An Exim of its own with these settings. Its package and Postfix's exclude one another, so it is unpacked into the recording's folder."""
+    need("apt-get", "dpkg-deb")
+    program, home = reachable(lab.work / "exim-program"), reachable(lab.work / name)
+    if not (program / "usr").exists():
+        if subprocess.run(["apt-get", "download", "exim4-daemon-heavy"], cwd=program, capture_output=True).returncode:
+            raise RecordingError("exim4-daemon-heavy cannot be downloaded with apt-get; run apt-get update first")
+        run("dpkg-deb", "-x", str(next(program.glob("*.deb"))), str(program))
+    for folder in ("spool", "log"):
+        (home / folder).mkdir()
+    run("chown", "-R", "mail:mail", str(home / "spool"), str(home / "log"))
+    (home / "exim.conf").write_text(f"""
+primary_hostname = exim.{DOMAIN}
+spool_directory = {home}/spool
+log_file_path = {home}/log/%slog
+exim_path = {program}/usr/sbin/exim4
+exim_user = mail
+exim_group = mail
+host_lookup =
+rfc1413_hosts =
+chunking_advertise_hosts =
+keep_environment =
+acl_smtp_rcpt = accept
+acl_smtp_data = accept
+{settings}""")
+    mounts = []  # the binary insists on a user and a group of this name; `ip netns exec` has a mount namespace of its own, so the machine never sees them
+    for table, line in (("passwd", "Debian-exim:x:8:8::/nonexistent:/usr/sbin/nologin\n"), ("group", "Debian-exim:x:8:\n")):
+        (home / table).write_text(pathlib.Path("/etc", table).read_text() + line)
+        (home / table).chmod(0o644)
+        mounts.append(f"mount --bind {home}/{table} /etc/{table} && ")
+    lab.start(side, "sh", "-c", "".join(mounts) + f"exec {program}/usr/sbin/exim4 -C {home}/exim.conf -bdf -q1h")
+
+
+def haproxy(lab: Lab, name: str, side: str, frontends: str) -> subprocess.Popen:
+    """A haproxy with these `listen` sections, in the mode that passes bytes on; `%CERT%` is a file with key and certificate."""
+    need("haproxy")
+    home = reachable(lab.work / name)
+    both = home / "both.pem"
+    both.write_text("".join(path.read_text() for path in certificate(lab)))
+    config = home / "haproxy.cfg"
+    config.write_text("global\n maxconn 50\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n" + frontends.replace("%CERT%", str(both)))
+    return lab.start(side, "haproxy", "-db", "-f", str(config))
 
 
 def news(lab: Lab) -> None:
