@@ -171,7 +171,7 @@ class Facts:
     """
 
     protocol: str = "unknown"
-    greeting: str | None = None  # server's first words, at most 200 characters, without line ends
+    greeting: str | None = None  # server's first words, at most 500 characters, without line ends
     greeting_code: str | None = None  # "220", "OK", "PREAUTH", "+OK"
     greeting_at: int | None = None
     client_name: str | None = None  # argument of EHLO, HELO or LHLO

@@ -21,6 +21,7 @@ def test_greeting_host(greeting, host):
     ("220 a.example Microsoft ESMTP MAIL Service ready at Mon, 1 Jan 2024 10:00:00 +0000", "220 a.example Microsoft ESMTP MAIL Service ready at Fri, 12 Feb 2024 1:00:00 +0100"),
     ("+OK POP3 ready <1896.697170952@dbc.example.us>", "+OK POP3 ready <77.697170999@dbc.example.us>"),
     ("* OK [CAPABILITY IMAP4rev1 STARTTLS] Dovecot ready.", "* OK [CAPABILITY IMAP4rev1] Dovecot ready."),
+    ("* OK [CAPABILITY IMAP4rev1 STARTTLS", "* OK [CAPABILITY IMAP4rev1 AUTH=PL"),
     ("220 mail.example.com Exim 4.96 2024-01-01 10:00:00 (UTC)", "220 mail.example.com Exim 4.96 2024-02-11 23:59:59 (CEST)"),
 ])
 def test_one_server_has_one_shape(one, other):

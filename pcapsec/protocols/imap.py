@@ -23,7 +23,7 @@ LOGIN_REASONS = {
     b"EXPIRED": ("failed", "locked"), b"CONTACTADMIN": ("failed", "locked"), b"NOPERM": ("failed", "refused"), b"REFERRAL": ("unknown", None),
 }
 _STATUS_WORDS = {b"OK": "OK", b"NO": "NO", b"BAD": "BAD"}
-MAX_GREETING = 200  # characters
+MAX_GREETING = 500  # characters; most of them may be a list of capabilities, and the server's own words come behind it
 _EARLY_CODES = {b"ALERT": "alert", b"REFERRAL": "referral", b"NEWNAME": "newname"}
 _HOST = re.compile(rb"imaps?://(?:[^@/ ]{0,200}@)?([A-Za-z0-9.:\[\]-]{1,255})", re.IGNORECASE)
 

@@ -290,6 +290,8 @@ class Judge:
                             one.finding_id = finding_id(rule.id, one.variant, capture.name, capture.first_ns)
                         if not one.capture:  # it stands for the capture as a whole
                             one.capture, one.frame, one.ts_ns = capture.name, 1 if capture.packets else 0, capture.first_ns or 0
+                        if one.ends is not None:
+                            self._near(one, one.ends.client_ip, one.ends.server_ip)
                         if self.suppressions:
                             self.suppressions.apply(one, one.ends)
                         findings.append(one)
@@ -419,6 +421,14 @@ class Judge:
     def _required(self, findings: list[Finding]) -> str | None:
         """Which entry of the policy a session without TLS goes against."""
         return next((finding.evidence["policy_id"] for finding in findings if finding.rule.id == "PS901" and finding.variant in UNPROTECTED), None)
+
+    def _near(self, finding: Finding, client_ip: str, server_ip: str) -> None:
+        """Severity modifiers of a finding of capture scope that hang on the addresses; once, however often it is asked for."""
+        near = self.site.nearness(client_ip, server_ip)
+        if near is LOOPBACK:
+            _modify(finding, "info", "both ends loopback")
+        elif near is not None and finding.rule.category == "cleartext" and "both ends private" not in finding.severity_reason:
+            _modify(finding, LOWER[finding.severity], "both ends private")
 
     def _salt(self, rule_id: str, variant: str) -> int:
         """64 bits for a rule and variant, remembered while there are few: variants are a rule's own words."""

@@ -16,11 +16,10 @@ from hashlib import blake2b
 from typing import Any, Iterator, NamedTuple
 
 from ..greetings import greeting_host, greeting_shape
-from ..records import Ends, Facts, RegularSession, Session, TlsHandshake
-from .handshake import why_failed
-from .offers import masked_offer, refusal
+from ..records import Ends, RegularSession, Session
 from .rule import MAIL
 from .stories import RANK
+from .visit_flags import flags_of
 
 MAX_VISITS = 2_000_000  # 200 MB
 MAX_SERVERS, MAX_CLIENTS = 1 << 18, 1 << 20
@@ -39,31 +38,7 @@ SERVICES = frozenset(("smtp", "submission", "submissions", "lmtp", "imap", "imap
 VERDICTS = ("unknown", "protected", "exposed", "weak")
 _STORIES = frozenset(("credential", "cleartext", "stripping"))  # families whose finding may be the root of one about several conversations
 
-# what a visit's flags say
-LISTED = 1 << 0  # the whole capability list was seen before TLS, in a place where STARTTLS stands if it is on offer
-OFFERED = 1 << 1  # STARTTLS stands in it
-MASKED = 1 << 2  # a word that masks the offer does (PS301)
-REQUESTED = 1 << 3
-ACCEPTED = 1 << 4
-REFUSED = 1 << 5  # when it could have been accepted
-IMPLICIT = 1 << 6  # TLS from the first byte
-STARTED = 1 << 7  # TLS began, either way
-ESTABLISHED = 1 << 8
-FAILED = 1 << 9  # TLS did not come about: a fatal alert, closed before the end, or never begun after it was accepted
-RESET = 1 << 10  # a RST was seen
-CLEAR = 1 << 11  # without TLS the client sent more than discovery and goodbye
-ENFORCED = 1 << 12  # the server took nothing before TLS
-MAIL_SENT = 1 << 13  # a mail transaction in clear
-LOGGED_IN = 1 << 14  # a login in clear, whatever its result
-CONTENT = 1 << 15  # mail, or commands on a mailbox, in clear
-DELIVERED = 1 << 16  # the server took a message in clear
-PROBE = 1 << 17  # the client only looked
-UNSEEN_CLIENT = 1 << 18  # not all clear bytes of that side were seen
-UNSEEN_SERVER = 1 << 19
-FINISHED = 1 << 20  # FIN or RST seen
-DECRYPTED = 1 << 21  # read with keys: envelope, size and names are those inside TLS
-HELO = 1 << 22  # no EHLO, so no list
-_VERDICT_SHIFT, _RANK_SHIFT = 24, 26  # of the verdict, and of 1 + the rank of the root's severity
+_VERDICT_SHIFT, _RANK_SHIFT = 24, 26  # in flags: of the verdict, and of 1 + the rank of the root's severity
 
 FIELDS = (  # name, struct code, numpy type; a visit's row, in this order
     ("start_ns", "q", "<i8"),
@@ -80,7 +55,7 @@ FIELDS = (  # name, struct code, numpy type; a visit's row, in this order
     ("banner", "I", "<u4"),  # greeting without what changes each time
     ("client_name", "I", "<u4"),  # EHLO or HELO, IMAP's ID
     ("ja4", "I", "<u4"),
-    ("reason", "I", "<u4"),  # why TLS failed: an alert's name, "closed", a reply code
+    ("reason", "I", "<u4"),  # why TLS failed: an alert's name, "closed", "unanswered", "not begun", "given up", a reply code
     ("envelope", "I", "<u4"),  # hash of sender and first recipient of the first message; 0: none seen
     ("from_domain", "I", "<u4"),
     ("rcpt_domain", "I", "<u4"),
@@ -267,7 +242,7 @@ class Visits:
         """What a visit shares with those that are like it: everything but endpoints, place, time and findings."""
         facts, tls, inner, texts, ja4, version = session.facts, session.tls, session.inner, self.texts, None, None
         shown = facts if inner is None or session.tls_mode != "implicit" else inner
-        flags, reason = _flags(session, facts, tls)
+        flags, reason = flags_of(session, facts, tls)
         if tls is None:
             key = shown.greeting, None, facts.capabilities, facts.auth_mechanisms, facts.masked_tokens
         else:
@@ -389,6 +364,7 @@ class Visits:
         known = self._sorted.get(columns)
         if known is None:
             rows = self.rows()
+            self._sorted = {(): rows}  # one order at a time: each is as large as all visits
             known = self._sorted[columns] = rows[numpy.lexsort([rows[column] for column in reversed(columns)])]  # a stable sort: time orders equals
         return known
 
@@ -428,62 +404,6 @@ def runs(rows: Any, *columns: str) -> Iterator[tuple[int, int]]:
         differs |= rows[column][1:] != rows[column][:-1]
     inner = (numpy.flatnonzero(differs) + 1).tolist()
     return zip([0, *inner], [*inner, len(rows)])
-
-
-def _flags(session: Session, facts: Facts, tls: TlsHandshake | None) -> tuple[int, str | None]:
-    """What a visit's flags say, and why TLS failed."""
-    mode = session.tls_mode
-    flags, reason = IMPLICIT | STARTED if mode == "implicit" else STARTED if mode == "starttls" else 0, None
-    if facts.capabilities is not None:
-        if facts.capabilities_complete and facts.starttls_offered is not None and not facts.preauth \
-                and not (session.unseen_server == "midstream" and facts.greeting_code is None):
-            flags |= LISTED
-        if facts.starttls_offered:
-            flags |= OFFERED
-        elif facts.masked_tokens and masked_offer(facts.masked_tokens, session.protocol):
-            flags |= MASKED
-    if facts.hello_verb == "HELO":
-        flags |= HELO
-    if facts.starttls_requested:
-        flags |= REQUESTED
-        if facts.starttls_accepted:
-            flags |= ACCEPTED
-        elif (reason := refusal(facts)) is not None:
-            flags |= REFUSED
-    if tls is not None:
-        if tls.established:
-            flags |= ESTABLISHED
-        elif (why := why_failed(session, tls)).__class__ is str:
-            flags, reason = flags | FAILED, why
-    elif flags & ACCEPTED and mode == "none" and session.finished and not session.unseen_client and not session.unseen_server and facts.cleartext_after_accept is None:
-        flags, reason = flags | FAILED, "not begun"
-    if mode == "none":
-        if facts.first_clear_command is None:
-            if session.unseen_client is None and session.finished:
-                flags |= PROBE
-        elif not facts.sasl_wrapped and not facts.starttls_accepted:  # clear text behind an accepted STARTTLS was decrypted on its way to the capture
-            flags |= CLEAR
-            if facts.encryption_required_code is not None and facts.accepted_clear_command is None:
-                flags |= ENFORCED
-    for message in facts.messages:
-        flags |= MAIL_SENT
-        if message.has_content:
-            flags |= CONTENT | DELIVERED if message.accepted else CONTENT
-    if facts.logins:
-        flags |= LOGGED_IN
-    if facts.n_mailbox_commands and not facts.sasl_wrapped:
-        flags |= CONTENT
-    if session.unseen_client is not None:
-        flags |= UNSEEN_CLIENT
-    if session.unseen_server is not None:
-        flags |= UNSEEN_SERVER
-    if session.finished:
-        flags |= FINISHED
-    if session.reset_by is not None:
-        flags |= RESET
-    if session.inner is not None:
-        flags |= DECRYPTED
-    return flags, reason
 
 
 def _root(session: Session) -> tuple[int, int]:

@@ -154,7 +154,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _word("unseen_client", "why not all clear client bytes were seen: one_sided, midstream, gap, snaplen, evicted, unparsed", "all were"),
         _word("unseen_server", "the same for the server's", "all were"),
         _text("unparsed", "why no parser took it", "one did"),
-        _text("banner", "the server's greeting, at most 200 characters"),
+        _text("banner", "the server's greeting, at most 500 characters"),
         _various("client_name", "argument of EHLO, HELO or LHLO"),
         _list("capabilities", "what the server offered before TLS, in order", "no list seen"),
         _flag("capabilities_complete", "its last line was seen"),

@@ -8,8 +8,9 @@ import pytest
 
 from pcapsec.records import Facts, Finding, RegularSession, TlsHandshake, TlsOffer
 from pcapsec.rules import Judge, visits as module
-from pcapsec.rules.visits import (ACCEPTED, CLEAR, CONTENT, DECRYPTED, DELIVERED, ENFORCED, ESTABLISHED, FAILED, FINISHED, HELO, IMPLICIT, LISTED, LOGGED_IN, MAIL_SENT, MASKED,
-                                  OFFERED, PROBE, REFUSED, REQUESTED, RESET, ROW_BYTES, STARTED, UNSEEN_CLIENT, UNSEEN_SERVER, Offer, Visits, row_type, runs)
+from pcapsec.rules.visit_flags import (ACCEPTED, CLEAR, CONTENT, DECRYPTED, DELIVERED, ENFORCED, ESTABLISHED, FAILED, FINISHED, HELO, IMPLICIT, LISTED, LOGGED_IN, MAIL_SENT, MASKED,
+                                       OFFERED, PROBE, REFUSED, REQUESTED, RESET, STARTED, UNSEEN_CLIENT, UNSEEN_SERVER, lost)
+from pcapsec.rules.visits import ROW_BYTES, Offer, Visits, row_type, runs
 
 START = 1_700_000_000 * 10**9
 
@@ -227,3 +228,8 @@ def test_odd_values(session):
 
 def test_rows_are_small():
     assert ROW_BYTES == row_type().itemsize <= 100
+
+
+@pytest.mark.parametrize("client, server, why", [(None, None, ""), ("gap", None, "gap"), (None, "midstream", "midstream"), ("gap", "one_sided", "one_sided"), ("new", None, "unseen")])
+def test_why_bytes_were_not_seen(session, client, server, why):
+    assert lost(taken(session("smtp", unseen_client=client, unseen_server=server)).flags) == why
