@@ -125,7 +125,7 @@ class ImapParser(CommandSide):
         self._capabilities(text, at)
 
     def _mailbox_data(self, word: bytes, line: bytes, text: bytes, at: int) -> None:
-        if self._authenticated is False and self._auth is None and self._login_tag is None and self._client_whole:
+        if self._authenticated is False and self.facts.first_clear_command is None and self._client_whole:
             self.note(self.oddities.early_data, "mailbox-data", at, word.upper().decode("latin-1") if word.isalpha() else "")
         self._greeted = self._authenticated = True
 

@@ -227,7 +227,9 @@ class LineParser:
 
     def finish(self) -> None:
         """No more bytes will come; `self.handover` may be set one last time."""
-        if self._waiting:
+        for _ in range(MAX_ODDITIES):  # a request among the bytes that are released holds what follows it again
+            if not self._waiting:
+                break
             clear = self._clear_alone()
             if clear is not None:
                 self._hand_over(clear)

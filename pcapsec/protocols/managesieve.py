@@ -77,6 +77,7 @@ class ManageSieveParser(LayeredParser):
         if known is None:
             odd = self.odd_command(verb, at, bool(arguments)) if line else None
             if odd is not None and len(self._pending) < MAX_PENDING:
+                self.facts.n_commands += 1
                 self._pending.append((odd, DISCOVERY))
             if line:
                 self.anomaly("not-a-command", CLIENT, at, f"{len(line)} bytes")

@@ -15,7 +15,7 @@ Evidence
     ruled_out, not_ruled_out: harmless causes that the capture excludes, and those that it leaves open.
 
 Not a finding when
-    - a login or PREAUTH came before, or was waiting for its answer;
+    - a login or PREAUTH came before, or was waiting for its answer, or the client had asked for mailboxes;
     - the response is CAPABILITY, OK, NO, BAD or BYE without one of these codes;
     - the client did not ask for TLS and only an [ALERT] came: servers announce maintenance so;
     - bytes of either side are missing: not_observable.

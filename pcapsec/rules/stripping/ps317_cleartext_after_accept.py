@@ -36,7 +36,7 @@ from ..site import Site
 RULE = Rule(
     id="PS317", slug="cleartext-after-accept", title="Plain commands after server accepted STARTTLS", severity="high", confidence="high",
     category="stripping", scope="session", protocols=MAIL, needs=(CLIENT, SERVER),
-    remediation="Set the client to give up when TLS does not follow, and see whether the server itself got the request.",
+    remediation="Set the client to give up when TLS does not follow; see in the server's log whether it got the request: if not, a middlebox answered in its place.",
     references=("RFC 3207 §4", "RFC 9051 §6.2.1"),
 )
 HARMLESS = frozenset(("QUIT", "LOGOUT", "NOOP", "RSET"))
