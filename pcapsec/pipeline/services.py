@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ..records import Facts, TlsHandshake
-from ..rules.webnames import LIKELY, NOTHING, SURE, WEB_SERVICES, Known, look_up
+from ..rules.webnames import LIKELY, MAX_NAMES, NOTHING, SURE, WEB_SERVICES, Known, look_up
 
 _BY_PORT = {25: "smtp", 587: "submission", 465: "submissions", 24: "lmtp", 143: "imap", 993: "imaps", 110: "pop3", 995: "pop3s", 119: "nntp", 563: "nntps",
             4190: "managesieve", 443: "https", 636: "ldaps", 3269: "ldaps"}
@@ -11,7 +11,6 @@ _BY_ALPN = {"imap": "imaps", "pop3": "pop3s", "smtp": "submissions", "managesiev
 _FAMILY_OF = {"smtp": ("smtp", "submission"), "lmtp": ("lmtp",), "imap": ("imap",), "pop3": ("pop3",), "nntp": ("nntp",), "managesieve": ("managesieve",)}
 _BY_INTERFACE = {"EMSMDB": "mapi", "AsyncEMSMDB": "mapi", "NSPI": "nspi", "RFR": "rfr", "EPM": "epmapper"}  # in order of what matters most
 _SURENESS = {"content": "high", "alpn": "high", "epm": "high", "tunnel": "high", "port": "medium"}
-MAX_NAMES = 32  # of a certificate that are looked at: those of shared hosts have hundreds, and say nothing
 
 
 def rpc_service(facts: Facts) -> tuple[str, str]:

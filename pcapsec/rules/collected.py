@@ -82,13 +82,13 @@ class Collected:
         self.accounts = Accounts()
         self.n_more = 0
 
-    def session(self, session: Session) -> None:
-        """Take what a conversation over HTTP or TLS has to tell."""
+    def session(self, session: Session, of_mail: bool = True) -> None:
+        """Take what a conversation over HTTP or TLS has to tell; of TLS that has nothing to do with mail, only that it was there."""
         if session.tls_mode == "implicit":
             self._tls(session)
         elif session.facts.http is not None:
             self._http(session)
-        if session.tls is not None and session.tls.cipher_suite is not None:
+        if of_mail and session.tls is not None and session.tls.cipher_suite is not None:
             self._handshake(session, session.tls)
 
     def _handshake(self, session: Session, tls: TlsHandshake) -> None:

@@ -20,12 +20,14 @@ from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
 from .suppressions import Suppressions
 from .verdict import is_sound, layered_verdict, session_verdict
+from .webnames import of_mail
 from .visits import is_mail
 
 MAX_PROFILES = 4096  # distinct answers kept apart; hostile traffic may make many, then they are added up and memory starts afresh
 MAX_MECHANISMS = 256  # names come from the wire
 MAX_FAULT_LOG = 100
 
+_ELSEWHERE = "tls of others"  # plan for TLS that has nothing to do with mail: it is shown and not judged
 _MASK = (1 << 64) - 1
 _SERVICE_PROTOCOL = {
     "smtp": "smtp", "submission": "smtp", "lmtp": "lmtp", "imap": "imap", "pop3": "pop3", "nntp": "nntp", "sieve": "managesieve", "managesieve": "managesieve",
@@ -162,10 +164,10 @@ class Judge:
         """
         facts, site, findings = session.facts, self.site, session.findings
         site.consulted.clear()
-        plan_key: Any = session.protocol if session.tls_mode != "implicit" else "tls"
+        plan_key: Any = session.protocol if session.tls_mode != "implicit" else "tls" if of_mail(session, site.is_local) else _ELSEWHERE
         if plan_key == "unknown":
             plan_key = "unknown", session.service
-        elif session.tls is not None and plan_key != "tls":
+        elif session.tls is not None and plan_key != "tls" and plan_key is not _ELSEWHERE:
             plan_key = f"{plan_key}+tls"
         plan = self._plans.get(plan_key)
         if plan is None:
@@ -194,7 +196,7 @@ class Judge:
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]  # shared, so a tuple
         if facts.http is not None or session.tls is not None:
-            site.collected.session(session)
+            site.collected.session(session, plan_key is not _ELSEWHERE)
         if self.full:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         if findings:
@@ -212,7 +214,7 @@ class Judge:
         """
         key, consulted = said
         plan, quality, answers = self._plans[key[0]], key[4], key[5]
-        if key[0] != "tls" or quality is not None or session.tls_mode != "implicit" or key[6]:
+        if key[0] not in ("tls", _ELSEWHERE) or quality is not None or session.tls_mode != "implicit" or key[6]:
             return None
         chosen = []
         for index, (rule, answer) in enumerate(zip(plan.session_rules, answers)):
@@ -249,7 +251,7 @@ class Judge:
             profile = self._profile_like(alike, answers, session)
         profile.count += 1
         session.not_observable = profile.not_observable  # type: ignore[assignment]
-        site.collected.session(session)
+        site.collected.session(session, alike.key[0] is not _ELSEWHERE)
         if alike.is_mail:
             site.collected.visits.take(session)
         if self.full:
@@ -356,6 +358,8 @@ class Judge:
 
     def _plan(self, key: Any) -> _Plan:
         protocol, hint = (key[0], _SERVICE_PROTOCOL.get(key[1])) if isinstance(key, tuple) else (key.partition("+")[0], None)
+        if key == _ELSEWHERE:
+            protocol = "tls"
         plan = self._plans[key] = _Plan(self.rules.values(), protocol, hint, key == "tls" or key[-4:] == "+tls")
         return plan
 

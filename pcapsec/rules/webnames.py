@@ -5,7 +5,9 @@ Sessions take their service from here where nothing better tells (`pipeline/serv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
+from ..records import Session
 from .providers import PROVIDERS, REGIONAL
 
 SURE, LIKELY, PERHAPS = 0.9, 0.6, 0.4
@@ -18,6 +20,8 @@ _FIRST_LABEL = {
     "smtp": ("submissions", LIKELY), "smtps": ("submissions", LIKELY), "submission": ("submissions", LIKELY), "sieve": ("managesieve", LIKELY), "ldap": ("ldaps", LIKELY), "ldaps": ("ldaps", LIKELY),
 }
 MAX_LABELS = 12
+MAX_NAMES = 32  # of a certificate that are looked at: those of shared hosts have hundreds, and say nothing
+_NOT_TOLD = frozenset((None, "https"))  # services that TLS may have without anything to do with mail
 MAX_NAME = 255  # RFC 1035 §2.3.4
 MAX_MEMO = 4096
 _memo: dict[str, "Known"] = {}
@@ -76,3 +80,20 @@ def _look_up(name: str) -> Known:
         if entry is not None:
             return Known(provider=entry[0], service=entry[1], score=SURE)
     return Known(service=suggested[0], score=suggested[1]) if suggested is not None else NOTHING
+
+
+def of_mail(session: Session, is_local: Callable[[str], bool]) -> bool:
+    """Whether TLS protects mail, as far as the port, the application protocol and names tell.
+
+    HTTPS to a host whose name tells nothing of mail is shown and not judged, unless its domain is one's own (`is_local`, by the policy). The name that the client
+    asked for decides, else the one that DNS gave to the server, else those in its certificate.
+    """
+    if session.service not in _NOT_TOLD or session.provider is not None or session.tls is None:
+        return True
+    tls = session.tls
+    name = tls.sni if tls.sni is not None else tls.dns_name
+    if name is not None:
+        names: tuple[str, ...] = (name,)
+    else:
+        names = tls.certificates[0].dns_names[:MAX_NAMES] if tls.certificates else ()
+    return any(look_up(name).service is not None or is_local(name) for name in names)

@@ -39,6 +39,8 @@ def make_session(protocol: str = "smtp", **fields) -> Session:
             facts[name] = value
         else:
             raise TypeError(f"neither session nor facts have {name}")
+    if protocol == "tls" and session["server_port"] == 993:
+        session.setdefault("service", "imaps")
     return Session(facts=Facts(**facts), **session)
 
 

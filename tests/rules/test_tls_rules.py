@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from pcapsec.records import CLIENT, SERVER, TlsHandshake, TlsOffer
+from pcapsec.records import CLIENT, SERVER, Certificate, TlsHandshake, TlsOffer
 from pcapsec.rules.handshake import is_weak, suite, when
 from pcapsec.rules.rule import TLS
 
@@ -246,3 +246,25 @@ def test_what_bcp_195_forbids(fields, expected):
 def test_times_in_evidence():
     assert [when(ns) for ns in (0, 1_700_000_000 * 10**9, 253402300799 * 10**9, -(10**18), 10**30)] == [
         "1970-01-01T00:00:00Z", "2023-11-14T22:13:20Z", "9999-12-31T23:59:59Z", "1938-04-24T22:13:20Z", "?"]
+
+
+@pytest.mark.parametrize("fields, judged", [
+    ({"server_port": 443, "service": "https", "sni": "cdn7.shop.example"}, False), ({"server_port": 443, "service": "https", "sni": None}, False),
+    ({"server_port": 4433, "service": None, "sni": "build.example"}, False), ({"server_port": 443, "service": "https", "sni": "mail.example"}, True),
+    ({"server_port": 443, "service": "owa", "sni": "owa.example"}, True), ({"server_port": 993, "service": "imaps", "sni": "anything.example"}, True),
+    ({"server_port": 443, "service": "https", "sni": None, "names": ("www.example", "mail.example")}, True),
+    ({"server_port": 443, "service": "https", "sni": "portal.contoso.com"}, False),
+])
+def test_tls_of_others_is_not_judged(court, session, fields, judged):
+    """HTTPS to a host whose name tells nothing of mail is shown in the tables; rules about TLS leave it alone."""
+    names = fields.pop("names", ())
+    made = session("tls", tls_mode="implicit", tls=TlsHandshake(version="TLSv1.0", cipher_suite="TLS_RSA_WITH_RC4_128_MD5", sni=fields.pop("sni"), certificates=(Certificate(sha256="00", dns_names=names),)), **fields)
+    court.try_session(made)
+    assert {finding.rule.id for finding in made.findings if finding.rule.category == "tls"} >= {"PS403", "PS407"} if judged else not made.findings
+    assert {rule_id for rule_id, verdict, _reason in made.assessments if rule_id[:3] == "PS4" and verdict != "not_applicable"} == set() or judged
+
+
+def test_tls_of_ones_own_domain_is_judged(make_court, session):
+    made = session("tls", tls_mode="implicit", server_port=443, service="https", tls=TlsHandshake(version="TLSv1.0", sni="portal.contoso.com"))
+    make_court(local_domains=("contoso.com",)).try_session(made)
+    assert "PS403" in {finding.rule.id for finding in made.findings}
