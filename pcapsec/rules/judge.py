@@ -185,10 +185,6 @@ class Judge:
         said: tuple = ()
         if facts.logins or facts.messages:
             said = self._ask(plan, session, facts, findings)
-            if facts.messages:
-                site.collected.trail.take(session, facts, False)
-        if session.inner is not None and session.inner.messages:
-            site.collected.trail.take(session, session.inner, True)
         key = plan_key, session.unseen_client, session.unseen_server, facts.sasl_wrapped, quality, answers, said
         profile = self._profiles.get(key)
         if profile is None:
@@ -204,6 +200,10 @@ class Judge:
         if facts.logins or session.inner is not None and session.inner.logins:
             site.collected.accounts.take(session, self._fingerprint)
         session.verdict = plan.verdict(session, facts)
+        if facts.messages:
+            site.collected.trail.take(session, facts, False)
+        if session.inner is not None and session.inner.messages:
+            site.collected.trail.take(session, session.inner, True)
         site.collected.visits.take(session)
         return key, tuple(site.consulted)
 

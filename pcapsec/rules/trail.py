@@ -5,15 +5,18 @@ conversation is the next one above those that the message had there, in every la
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..records import Facts, Hop, Session
+from ..greetings import greeting_host
+from ..records import Ends, Facts, Hop, Message, Session, ends_of
+from .bounded import Kept, join
 
 MAX_MESSAGES = 20_000  # of which conversations are remembered, some KiB each with their hops
 MAX_LEGS = 16  # of one message
 MAX_ALIKE = 2  # of those with as many Received fields: copies to many recipients tell no more
 MAX_CLAIMS = 12  # newest hops of each
 _SENDING = frozenset(("smtp", "lmtp"))
+_SEALED = frozenset(("smime-encrypted", "pgp-mime-encrypted"))
 
 
 class Leg(NamedTuple):
@@ -30,6 +33,23 @@ class Leg(NamedTuple):
     protected: bool  # it passed inside TLS
     n_hops: int  # Received fields it had
     hops: tuple[Hop, ...]  # the newest of them
+    end_ns: int
+    verdict: str  # of the conversation
+    ends: Ends
+    from_domain: str | None
+    rcpt_domain: str | None  # of the first recipient of the envelope, else of To:
+    size_bytes: int  # content seen
+    sealed: bool  # the content itself is encrypted
+    bulk: bool  # a list sent it on, or it says that it is bulk mail
+
+    @property
+    def server_ip(self) -> str:
+        return self.ends.server_ip
+
+    @property
+    def claims(self) -> Hop | None:
+        """The newest Received field, which the sender's own system wrote."""
+        return self.hops[0] if self.hops else None
 
 
 class Contradiction(NamedTuple):
@@ -46,12 +66,12 @@ class Trail:
 
     Attributes:
         legs: Message-ID -> conversations, in any order.
-        n_more: messages that no longer fitted.
+        answers: what rules found out of all of them, for each of them to be asked once.
     """
 
     def __init__(self) -> None:
-        self.legs: dict[str, list[Leg]] = {}
-        self.n_more = 0
+        self.legs: Kept[str, list[Leg]] = Kept(MAX_MESSAGES)
+        self.answers: dict[str, Any] = {}
         self._joined: tuple[list[Contradiction], set[str]] | None = None
 
     def take(self, session: Session, facts: Facts, protected: bool) -> None:
@@ -65,22 +85,22 @@ class Trail:
             self._add(message_id, Leg(
                 session.start_ns, session.capture, session.frame, session.session_id, f"{address}:{session.server_port}", session.client_ip,
                 name.lower().rstrip(".") if name else None, facts.protocol in _SENDING, protected, message.n_hops,
-                tuple(message.hops[:MAX_CLAIMS])))
+                tuple(message.hops[:MAX_CLAIMS]), session.end_ns, session.verdict, ends_of(session, _server_name(session, facts)), message.from_domain, _rcpt_domain(message),
+                message.size_bytes, message.protection in _SEALED, message.bulk))
 
     def merge(self, other: "Trail") -> None:
         """Add what another worker remembered."""
-        self.n_more += other.n_more
         for message_id, legs in other.legs.items():
             for leg in legs:
                 self._add(message_id, leg)
+        join(self.legs, other.legs)
 
     def _add(self, message_id: str, leg: Leg) -> None:
         self._joined = None
+        self.answers.clear()
         legs = self.legs.get(message_id)
         if legs is None:
-            if len(self.legs) >= MAX_MESSAGES:
-                self.n_more += 1
-            else:
+            if self.legs.room(message_id):
                 self.legs[message_id] = [leg]
             return
         alike = [one for one in legs if one.n_hops == leg.n_hops and one.sent == leg.sent] + [leg]
@@ -101,11 +121,12 @@ class Trail:
     def _compare(self) -> tuple[list[Contradiction], set[str]]:
         if self._joined is None:
             found, captures = [], set()
+            self.legs.settle()
             for message_id, legs in self.legs.items():
                 if len(legs) > 1:
                     for wire in legs:
                         for header in legs:
-                            hop = _written_about(wire, header)
+                            hop = written_about(wire, header)
                             if hop is not None and hop.protected is not None:
                                 captures.add(header.capture)
                                 if hop.protected != wire.protected:
@@ -119,7 +140,7 @@ def _order(leg: Leg) -> tuple[int, str, int, str]:
     return leg[:4]
 
 
-def _written_about(wire: Leg, header: Leg) -> Hop | None:
+def written_about(wire: Leg, header: Leg) -> Hop | None:
     """The field in one copy that the server of another conversation wrote."""
     if not wire.sent or header.n_hops <= wire.n_hops or wire.session_id == header.session_id:
         return None
@@ -129,3 +150,15 @@ def _written_about(wire: Leg, header: Leg) -> Hop | None:
                 return None
             return hop
     return None
+
+
+def _server_name(session: Session, facts: Facts) -> str | None:
+    tls = session.tls
+    return tls.sni or tls.dns_name if tls is not None and (tls.sni or tls.dns_name) else greeting_host(facts.greeting)
+
+
+def _rcpt_domain(message: Message) -> str | None:
+    for address in message.rcpt_accepted or message.rcpt_to:
+        if "@" in address:
+            return address.rpartition("@")[2].lower().rstrip(".")[:200]
+    return message.to_domains[0] if message.to_domains else None

@@ -51,8 +51,8 @@ SAMPLES = [
            messages=sent(named_p7m="none", only_declared="none", quoted="none", public_key="none", armored_signed="none", winmail="tnef", private="none"),
            findings="PS204 PS206 PS213 PS702 PS705 PS707", servers=("mail",)),
     Sample("message-hop-clear.pcap", "A message on two hops, both in clear; the second copy's header tells of the first", f"{POSTFIX}, {SWAKS}", steps=chain(), sessions=[RELAYED] * 2,
-           messages=[f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"] * 2, findings="PS204 PS206 PS213 PS705 PS708", servers=("mail", "branch")),
+           messages=[f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"] * 2, findings="PS204 PS206 PS213 PS705 PS708 PS905", servers=("mail", "branch")),
     Sample("message-hop-tls.pcap", "The same with TLS on the first hop: the header says so", f"{POSTFIX}, {SWAKS}", steps=chain("--tls"),
            sessions=["smtp smtp starttls tls_established full", RELAYED], messages=[f"smtp relayed {ALICE} {BOB} <swaks@{DOMAIN}> none"],
-           findings="PS204 PS206 PS213 PS217 PS430 PS454 PS705", servers=("mail", "branch"), tls=[tls13()]),
+           findings="PS204 PS206 PS213 PS217 PS430 PS454 PS705 PS905", servers=("mail", "branch"), tls=[tls13()]),
 ]
