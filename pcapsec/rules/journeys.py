@@ -12,7 +12,8 @@ from typing import Any, Iterable, NamedTuple, Sequence
 from ..records import Hop
 from .handshake import OBSOLETE
 from .trail import Leg, Trail, written_about
-from .visits import ESTABLISHED, Visit, Visits
+from .visit_flags import ESTABLISHED
+from .visits import Visit, Visits
 
 QUEUE_NS = 3600 * 10**9  # how long a message may have waited between two steps
 CLOCK_NS = 300 * 10**9  # how wrong the clock behind a Received field may be

@@ -38,7 +38,7 @@ SERVICES = frozenset(("smtp", "submission", "submissions", "lmtp", "imap", "imap
 VERDICTS = ("unknown", "protected", "exposed", "weak")
 _STORIES = frozenset(("credential", "cleartext", "stripping"))  # families whose finding may be the root of one about several conversations
 
-_VERDICT_SHIFT, _RANK_SHIFT = 24, 26  # in flags: of the verdict, and of 1 + the rank of the root's severity
+VERDICT_SHIFT, _RANK_SHIFT = 24, 26  # in flags: of the verdict, and of 1 + the rank of the root's severity
 
 FIELDS = (  # name, struct code, numpy type; a visit's row, in this order
     ("start_ns", "q", "<i8"),
@@ -69,7 +69,7 @@ _ROW = struct.Struct("<" + "".join(code for _name, code, _type in FIELDS))
 ROW_BYTES = _ROW.size
 _pack = _ROW.pack
 _U32 = 0xFFFFFFFF
-_VERDICT_BITS = {verdict: number << _VERDICT_SHIFT for number, verdict in enumerate(VERDICTS)}
+_VERDICT_BITS = {verdict: number << VERDICT_SHIFT for number, verdict in enumerate(VERDICTS)}
 
 
 class Offer(NamedTuple):
@@ -375,7 +375,7 @@ class Visits:
         texts, (server_ip, server_port), (protocol, service, version) = self.texts.values, self.servers.values[server], self.kinds.values[kind] or ("unknown", None, None)
         return Visit(
             start_ns, start_ns + duration_ms * 1_000_000, "%016x" % number, self.captures.values[capture], frame, last_frame, self.clients.values[client], client_port,
-            server_ip, server_port, protocol, service, flags, VERDICTS[flags >> _VERDICT_SHIFT & 3], "%016x" % root if root else None,
+            server_ip, server_port, protocol, service, flags, VERDICTS[flags >> VERDICT_SHIFT & 3], "%016x" % root if root else None,
             (flags >> _RANK_SHIFT & 7) - 1, texts[name], self.offers.values[offer], texts[banner], texts[client_name], texts[ja4], texts[reason], version, envelope,
             texts[from_domain], texts[rcpt_domain], size, bytes_client)
 

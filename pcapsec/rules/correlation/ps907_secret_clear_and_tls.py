@@ -17,7 +17,8 @@ Evidence
 
 Not a finding when
     - the server refused the login;
-    - TLS with that server failed, or is the conversation that holds the login.
+    - TLS with that server failed, or is the conversation that holds the login, or was one of mail servers among themselves.
+    Where all that is known is that the same address used TLS, confidence is medium, and low where several accounts log in from that address.
 
 References
     RFC 8314 §3
@@ -29,9 +30,11 @@ from typing import NamedTuple
 
 from ...records import Capture, Finding
 from ..accounts import MAX_FINDINGS, Accounts, Key, Use, finding_ids, place, session_ids
-from ..handshake import when
+from ..handshake import ACCESS_SERVICES, when
 from ..rule import ANY, LESS_SURE, LOWER, NOT_APPLICABLE, PASS, Rule, Verdict, finding_id
 from ..site import Site
+from ..visit_flags import ESTABLISHED, LOGGED_IN
+from ..visits import Visits
 
 RULE = Rule(
     id="PS907", slug="secret-clear-and-tls", title="Secret leaked in clear for a host that is otherwise TLS-only for this user", severity="high", confidence="high",
@@ -55,10 +58,10 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
     accounts = site.collected.accounts
     if capture.name not in accounts.captures:
         return NOT_APPLICABLE
-    return accounts.answer(RULE.id, _leaks).get(capture.name) or PASS
+    return accounts.answer(RULE.id, lambda accounts: _leaks(accounts, site.collected.visits)).get(capture.name) or PASS
 
 
-def _leaks(accounts: Accounts) -> dict[str, list[Finding]]:
+def _leaks(accounts: Accounts, visits: Visits) -> dict[str, list[Finding]]:
     """Capture -> findings whose first evidence stands there."""
     clear: dict[tuple[str, str], list[tuple[Key, Use]]] = {}
     by_account: dict[tuple[str, str], list[tuple[Key, Use]]] = {}
@@ -75,11 +78,19 @@ def _leaks(accounts: Accounts) -> dict[str, list[Finding]]:
             by_account.setdefault(who, []).append((key, use))
         if key.fingerprint is not None:
             by_password.setdefault(key.fingerprint, []).append((key, use))
+    names: dict[str, set[str]] = {}  # client -> accounts
+    for who, uses in clear.items():
+        for client in {client for _, use in uses for client in use.clients}:
+            names.setdefault(client, set()).add(who[1])
+    tls = _sessions(visits, {(client, who[0]) for who, uses in clear.items() for _, use in uses for client in use.clients})
     found: dict[str, list[Finding]] = {}
     for who, uses in list(clear.items())[:MAX_FINDINGS]:
         protected = _inside("account", by_account.get(who, [])) or _inside("password", [one for key, _ in uses for one in by_password.get(key.fingerprint or "", [])])
+        clients = sorted({client for _, use in uses for client in use.clients if (client, who[0]) in tls})
+        if protected is None and clients:
+            protected = tls[clients[0], who[0]]
         if protected is not None:
-            finding = _finding(uses, protected)
+            finding = _finding(uses, protected, len(names[clients[0]]) == 1 if clients else True)
             found.setdefault(finding.capture, []).append(finding)
     return found
 
@@ -92,12 +103,31 @@ def _inside(known_by: str, uses: list[tuple[Key, Use]]) -> Protected | None:
     return Protected(known_by, sum(use.n for _, use in uses), place(key), use.first.ts_ns, use.first.ends.session_id)
 
 
-def _finding(uses: list[tuple[Key, Use]], protected: Protected) -> Finding:
+def _sessions(visits: Visits, pairs: set[tuple[str, str]]) -> dict[tuple[str, str], Protected]:
+    """Client and server -> conversations over TLS for users' programs, in which no login passed in clear."""
+    found: dict[tuple[str, str], Protected] = {}
+    if not pairs or not len(visits):
+        return found
+    rows, clients, servers = visits.rows(), visits.clients.values, visits.servers.values
+    users = {number for number, kind in enumerate(visits.kinds.values) if kind is not None and kind[1] in ACCESS_SERVICES}
+    for row in rows[(rows["flags"] & (ESTABLISHED | LOGGED_IN)) == ESTABLISHED]:
+        pair = clients[row["client"]], servers[row["server"]][0]
+        if pair in pairs and int(row["kind"]) in users:
+            known = found.get(pair)
+            if known is None:
+                visit = visits.look_up(row)
+                address = f"[{visit.server_ip}]" if ":" in visit.server_ip else visit.server_ip
+                known = Protected("client", 0, f"{address}:{visit.server_port}", visit.start_ns, visit.session_id)
+            found[pair] = known._replace(n=known.n + 1)
+    return found
+
+
+def _finding(uses: list[tuple[Key, Use]], protected: Protected, alone: bool) -> Finding:
     key, use = uses[0]
     first, who = use.first, key.principal or "an account without name"
     guessed = all(one.exposure == "guessable" for one, _ in uses)
     worked = any(one.n_success for _, one in uses)
-    confidence = RULE.confidence if protected.known_by != "client" else LESS_SURE[RULE.confidence]
+    confidence = RULE.confidence if protected.known_by != "client" else LESS_SURE[RULE.confidence] if alone else "low"
     return Finding(
         rule=RULE, severity=LOWER[RULE.severity] if guessed else RULE.severity, severity_reason="it can only be guessed offline" if guessed else "",
         confidence=confidence if worked else LESS_SURE[confidence], variant=protected.known_by,
