@@ -362,7 +362,7 @@ SAMPLES = [
            logins=[f"PLAIN {ALICE} password success", f"PLAIN {BOB} password success", f"LOGIN {ALICE} password success", f"CRAM-MD5 {ALICE} guessable success",
                    "DIGEST-MD5 alice guessable success", f"SCRAM-SHA-1 {ALICE} guessable success", f"SCRAM-SHA-256 {ALICE} guessable success", f"XOAUTH2 {ALICE} token success",
                    f"OAUTHBEARER {ALICE} token success", "ANONYMOUS - none success"],
-           findings="PS103 PS104 PS108 PS109 PS111 PS115 PS118 PS121 PS204 PS211 PS212", secrets=[A, B, servers.token("alice")], servers=("mail",)),
+           findings="PS103 PS104 PS108 PS109 PS111 PS115 PS118 PS121 PS204 PS211 PS212 PS910", secrets=[A, B, servers.token("alice")], servers=("mail",)),
     Sample("imap-logindisabled.pcap", "LOGIN although the server forbids it before TLS", f"{DOVECOT}, {PYTHON} socket", steps=[py("imap_refused", STRICT, 143, "alice")],
            sessions=[IMAP_SESSION], logins=[f"LOGIN-COMMAND {ALICE} password failed"], findings="PS110 PS115 PS204 PS210", secrets=[A], servers=("mail",)),
     Sample("imap-starttls.pcap", "STARTTLS before LOGIN", f"{DOVECOT}, {PYTHON} imaplib", steps=[py("imap_read", SERVER, 143, "alice", "starttls")],

@@ -231,15 +231,15 @@ AMONG_OTHERS = [
     *taps("strip-imap-mechanisms", "Of three sessions the second passes a box that leaves nothing but AUTH=PLAIN of offer and mechanisms", f"{DOVECOT}, {PYTHON} imaplib, {PYTHON} socket",
           [py("imap_read", SERVER, 143, "alice", "starttls"), py("imap_sasl", SERVER, 143, "PLAIN", "alice"), py("imap_read", SERVER, 143, "alice", "starttls")], servers=("mail",),
           box=(*FOR_A_WHILE, "--edit", "server", r"STARTTLS( AUTH=[A-Z0-9-]+)+", "AUTH=PLAIN"),
-          inside={"sessions": [IMAP_TLS, IMAP_BARE, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS121 PS201 PS211 PS212 PS305 PS319 PS430 PS442 PS454 PS903", **AUTH_PLAIN},
-          outside={"sessions": [IMAP_TLS, IMAP_SESSION, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS115 PS121 PS204 PS211 PS212 PS430 PS442 PS454 PS903 PS911", **AUTH_PLAIN}),
+          inside={"sessions": [IMAP_TLS, IMAP_BARE, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS121 PS201 PS211 PS212 PS305 PS319 PS430 PS442 PS454 PS903 PS907", **AUTH_PLAIN},
+          outside={"sessions": [IMAP_TLS, IMAP_SESSION, IMAP_TLS], "tls": [tls13()] * 2, "findings": "PS111 PS115 PS121 PS204 PS211 PS212 PS430 PS442 PS454 PS903 PS907 PS911", **AUTH_PLAIN}),
     *taps("strip-submission-mechanisms", "Of three submissions the second passes a box that leaves nothing but AUTH PLAIN of offer and mechanisms", f"{POSTFIX}, {PYTHON} smtplib",
           [py("smtp_send", SERVER, 587, "alice", "PLAIN", *words) for words in (["starttls"], [], ["starttls"])], servers=("mail",),
           box=(*FOR_A_WHILE, "--edit", "server", r"250-STARTTLS\r\n250-AUTH [^\r]+", "250-AUTH PLAIN"),
           inside={"sessions": [SUBMISSION_TLS, "smtp submission none not_offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
-                  "findings": "PS101 PS121 PS201 PS202 PS206 PS212 PS217 PS305 PS319 PS430 PS442 PS454 PS705 PS903", **AUTH_PLAIN},
+                  "findings": "PS101 PS121 PS201 PS202 PS206 PS212 PS217 PS305 PS319 PS430 PS442 PS454 PS705 PS903 PS907", **AUTH_PLAIN},
           outside={"sessions": [SUBMISSION_TLS, "smtp submission none offered full", SUBMISSION_TLS], "tls": [tls13()] * 2, "messages": [f"smtp submitted {SENT} <smtplib@{DOMAIN}> none"],
-                   "findings": "PS101 PS115 PS121 PS202 PS204 PS206 PS212 PS217 PS430 PS442 PS454 PS705 PS903 PS911", **AUTH_PLAIN}),
+                   "findings": "PS101 PS115 PS121 PS202 PS204 PS206 PS212 PS217 PS430 PS442 PS454 PS705 PS903 PS907 PS911", **AUTH_PLAIN}),
 ]
 
 SAMPLES = SMTP + INTO_TLS + MAILBOXES + AMONG_OTHERS

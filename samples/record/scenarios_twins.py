@@ -215,7 +215,7 @@ PATHS = [
            findings=READ_IN_CLEAR, **FETCHED),
     Sample("hop-claims-tls.pcap", "A proxy takes a message in clear and hands it over with TLS: the next copy's header says TLS of a hop that was in clear", f"{BY_SWAKS}, {HAPROXY}",
            steps=[letter(PEERS["front"], "claimed"), Step(["sleep", "2"])], servers=("terminated",), sessions=[OFFERED.replace("offered", "not_offered"), OFFERED], messages=clear("claimed") * 2,
-           findings=f"PS201 PS204 PS710 {CLEAR_RELAY}"),
+           findings=f"PS201 PS204 PS710 PS905 {CLEAR_RELAY}"),
 ]
 
 SAMPLES = TWINS + FALLBACKS + PATHS
