@@ -287,7 +287,7 @@ class SmtpParser(SmtpCommands):
         if facts.greeting is None:
             line = block[:block.find(b"\r")] if b"\r" in block else block
             facts.greeting, facts.greeting_code, facts.greeting_at = line.decode("utf-8", "replace")[:200], code.decode(), at
-            if block[4:5] in _MASK and code == b"220":
+            if whole and block[4:5] in _MASK and code == b"220":
                 self._masked_greeting(block)
 
     def _masked_greeting(self, block: bytes) -> None:

@@ -49,10 +49,10 @@ CASES = {
 }
 
 
-def judged(court, session, protocol: str, port: int, text: str, **losses):
-    """The session of a dialogue after a parser and the judge."""
-    turns = dialogue(text)
-    parser = converse(getattr(importlib.import_module(f"pcapsec.protocols.{protocol}"), PARSERS[protocol]), turns, server_port=port)
+def judged(court, session, protocol: str, port: int, text, **losses):
+    """The session of a dialogue, or of its turns, after a parser and the judge."""
+    turns = dialogue(text) if isinstance(text, str) else text
+    parser = converse(getattr(importlib.import_module(f"pcapsec.protocols.{protocol}"), PARSERS[protocol]), turns, server_port=port, start_seen=losses.get("start_seen", True))
     numbers: tuple[list, list] = ([], [])
     at = [0, 0]
     for number, (side, data) in enumerate(turns):
@@ -63,8 +63,8 @@ def judged(court, session, protocol: str, port: int, text: str, **losses):
         number = max(number for start, number in numbers[side] if start <= offset)
         return "a.pcap", number + 1, number
 
-    made = session(protocol, server_port=port, locate=locate, tls_mode="starttls" if parser.facts.tls_started else "none", **losses)
-    made.facts = parser.facts
+    made = session(protocol, **{"server_port": port, "locate": locate, "tls_mode": "starttls" if parser.facts.tls_started else "none", **losses})
+    made.facts, made.protocol = parser.facts, parser.facts.protocol
     return court.try_session(made)
 
 
