@@ -83,3 +83,12 @@ def test_a_worker_that_breaks_quotes_nothing():
     outcome = pipeline.run([str(SAMPLES / "imap-login.pcap")], make_sink=lambda worker: _Failing(KeyError("S3cret")), jobs=2)
     assert len(outcome.internal_errors) == 1
     assert "KeyError in test_pipeline.py" in outcome.internal_errors[0] and "S3cret" not in outcome.internal_errors[0]
+
+
+def test_a_client_that_only_hangs_up_is_not_missing(tmp_path):
+    """The server acknowledges its FIN, which is no byte."""
+    talk = Talk().open().say(1, b"220 mx.example.org ESMTP\r\n", acknowledge=True).close()
+    (tmp_path / "a.pcap").write_bytes(pcap(talk.frames()))
+    result = pcapsec.analyze(str(tmp_path / "a.pcap"))
+    assert list(result.sessions["completeness"]) == ["full"]
+    assert "PS001" not in set(result.findings["rule_id"])

@@ -61,6 +61,10 @@ SPEAK = {  # sample -> rules about tampering and about sessions together that mu
     "strip-pop3-garbled-outside": "PS304",
     "strip-managesieve-removed-inside": "",
     "strip-managesieve-removed-outside": "",
+    "strip-managesieve-masked-inside": "PS301",
+    "strip-managesieve-masked-outside": "",
+    "strip-nntp-garbled-inside": "PS304 PS306",
+    "strip-nntp-garbled-outside": "PS304",
     "strip-nntp-removed-inside": "",
     "strip-nntp-removed-outside": "",
     "strip-smtp-for-a-while-inside": "PS305 PS903",
@@ -75,6 +79,16 @@ SPEAK = {  # sample -> rules about tampering and about sessions together that mu
     "inject-submission-command-outside": "PS313",
     "inject-imap-command-inside": "",
     "inject-imap-command-outside": "PS313",
+    "inject-pop3-command-inside": "",
+    "inject-pop3-command-outside": "PS313",
+    "inject-managesieve-command-inside": "",
+    "inject-managesieve-command-outside": "PS313",
+    "inject-nntp-command-inside": "",
+    "inject-nntp-command-outside": "PS313",
+    "inject-imap-mailboxes-inside": "PS315",
+    "inject-imap-mailboxes-outside": "",
+    "inject-imap-referral-inside": "PS315",
+    "inject-imap-referral-outside": "",
     "inject-smtp-response-inside": "PS314",
     "inject-smtp-response-outside": "",
     "inject-imap-response-inside": "PS314",
@@ -97,6 +111,8 @@ SPEAK = {  # sample -> rules about tampering and about sessions together that mu
     "twin-distrusted": "",
     "twin-unverified": "",
     "twin-reset-after-quit": "PS911",
+    "twin-decrypted": "PS317",  # as what it is, see below
+    "twin-hello-ahead": "",
     "twin-chosen": "PS305",  # nor this choice from a box on the path of one client
     "fallback-protocol": "PS205",
     "fallback-then-tls": "PS205 PS307 PS318",
@@ -125,6 +141,12 @@ CHANGED = {  # recording -> what the box changed: who sent it, what was sent, wh
     "inject-smtp-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nRSET\r\n")],
     "inject-submission-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nRSET\r\n")],
     "inject-imap-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nx1 NOOP\r\n")],
+    "inject-pop3-command": [(CLIENT, b"STLS\r\n", b"STLS\r\nNOOP\r\n")],
+    "inject-managesieve-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nNOOP\r\n")],
+    "inject-nntp-command": [(CLIENT, b"STARTTLS\r\n", b"STARTTLS\r\nDATE\r\n")],
+    "inject-imap-mailboxes": [(SERVER, b"* CAPABILITY", b'* LIST (\\Noselect) "/" Payroll\r\n* 7 EXISTS\r\n* CAPABILITY')],
+    "strip-managesieve-masked": [(SERVER, b"STARTTLS", b"XXXXXXXX")],
+    "strip-nntp-garbled": [(CLIENT, b"STARTTLS", b"XXXXXXXX")],
     "inject-smtp-response": [(SERVER, b"Ready to start TLS\r\n", b"Ready to start TLS\r\n250-mail.example.org\r\n250 AUTH PLAIN LOGIN\r\n")],
     "inject-imap-response": [(SERVER, b"Begin TLS negotiation now.\r\n", b"Begin TLS negotiation now.\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n")],
     "inject-pop3-response": [(SERVER, b"Begin TLS negotiation now.\r\n", b"Begin TLS negotiation now.\r\n+OK Logged in.\r\n")],
@@ -204,3 +226,8 @@ def test_a_chain_of_three_servers_is_told_by_the_message_at_its_end():
         "1 client.example.net office.example.org ESMTPS TLSv1.3 True", "2 office.example.org exim.example.org ESMTP - False",
         "3 exim.example.org mx.example.org ESMTPS TLSv1.3 True", "4 mx.example.org mail.example.org LMTP - False"]
     assert rows(analysed(BY_NAME["chain-hop"]).hops, "hop", "by_host", "protected") == ["1 office.example.org True"]
+
+
+def test_what_a_tap_decrypted_is_not_called_a_downgrade():
+    findings = analysed(BY_NAME["twin-decrypted"]).findings
+    assert rows(findings[findings["rule_id"] == "PS317"], "severity", "variant") == ["info decrypted-in-place"]

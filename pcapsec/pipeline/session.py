@@ -89,8 +89,9 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
     start_seen = bool(state & (tables.ISN_A | tables.ISN_B))
     packets_c, packets_s = bytes_c & 0xFFFFFF, bytes_s & 0xFFFFFF
     rst_c, rst_s = (tables.RST_A, tables.RST_B) if flip == 0 else (tables.RST_B, tables.RST_A)
-    silent_c = not bytes_c >> 24 and (totals[R_UNSEEN_A + a] > 0 or packets_c == 0 and not seen_c)
-    silent_s = not bytes_s >> 24 and (totals[R_UNSEEN_A + b] > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
+    unseen_c, unseen_s = (totals[R_UNSEEN_A + side] - bool(totals[R_UNSEEN_A + side] and state & (tables.FIN_A, tables.FIN_B)[side]) for side in (a, b))  # a FIN is acknowledged too
+    silent_c = not bytes_c >> 24 and (unseen_c > 0 or packets_c == 0 and not seen_c)
+    silent_s = not bytes_s >> 24 and (unseen_s > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
     if silent_c:
         unseen[CLIENT] = "one_sided"
     if silent_s:
@@ -136,8 +137,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         gap_bytes_server=conversation.gap_bytes[SERVER], n_gaps=conversation.n_gaps, n_truncated_frames=totals[R_TRUNCATED],
         truncated_bytes=totals[R_TRUNCATED_BYTES], n_duplicate_frames=totals[R_DUPLICATES], n_overlap_conflicts=totals[R_CONFLICTS],
         n_checked_client=totals[R_CHECKED_A + a], n_checked_server=totals[R_CHECKED_A + b], n_bad_checksum_client=totals[R_BAD_A + a],
-        n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=totals[R_UNSEEN_A + a],
-        acked_unseen_server=totals[R_UNSEEN_A + b],
+        n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=unseen_c, acked_unseen_server=unseen_s,
         finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), reset_by=SERVER if state & rst_s else CLIENT if state & rst_c else None, unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)
 
 

@@ -73,6 +73,30 @@ def imap_preauth(host: str, port: int) -> None:
             step()
 
 
+def imap_hello_ahead(host: str, port: int) -> None:
+    """RFC 9051 §6.2.1 lets a client begin TLS before the server's answer has come."""
+    talk = Talk(host, port)
+    talk.until(rb"\* OK")
+    talk.ask(b"a1 CAPABILITY", b"a1 OK")
+    theirs, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = loose().wrap_bio(theirs, ours, server_hostname=f"mail.{DOMAIN}")
+
+    def begun() -> bool:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+            return True
+        return False
+
+    begun()
+    talk.send(b"a2 STARTTLS\r\n" + ours.read())
+    talk.until(b"a2 OK")
+    while not begun():
+        theirs.write(talk.file.read1(65536))
+    tls.write(b"a3 LOGOUT\r\n")
+    talk.send(ours.read())
+    talk.file.read()
+
+
 def pop3_goes_on(host: str, port: int, user: str) -> None:
     """STLS is refused; the client logs in all the same."""
     talk = Talk(host, port)
@@ -82,6 +106,17 @@ def pop3_goes_on(host: str, port: int, user: str) -> None:
     talk.ask(b"USER " + address(user).encode(), rb"\+OK")
     talk.ask(b"PASS " + ACCOUNTS[user].encode(), rb"\+OK")
     talk.ask(b"QUIT", rb"\+OK")
+
+
+def nntp_goes_on(host: str, port: int) -> None:
+    """STARTTLS is refused; the client logs in all the same."""
+    talk = Talk(host, port)
+    talk.until(b"20[01]")
+    talk.ask(b"CAPABILITIES", rb"\.\r")
+    talk.ask(b"STARTTLS", b"5")
+    talk.ask(b"AUTHINFO USER erin", b"381")
+    talk.ask(b"AUTHINFO PASS " + ACCOUNTS["erin"].encode(), b"281")
+    talk.ask(b"QUIT", b"205")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 
 import servers
-from net import OTHER_CLIENTS, SERVER, Lab, stop
-from scenarios import A, ALICE, BOB, D, DOVECOT, IMAP_FINDINGS, IMAP_SESSION, POSTFIX, PYTHON, SWAKS, Sample, Step, handshake, py, tls13
+from net import HERE, OTHER_CLIENTS, SERVER, Lab, stop
+from scenarios import A, ALICE, BOB, D, DOVECOT, IMAP_FINDINGS, IMAP_SESSION, POSTFIX, PYTHON, SENT, SWAKS, Sample, Step, handshake, py, tls13
 from scenarios_stripping import CLEAR_RELAY, CUT_OFF, NOT_OFFERED, OFFERED, READ, REFUSED, WITH_TLS, both_sides, letter, own, relayed, seen, taps, together
 from servers import DOMAIN, PEERS
 
@@ -84,12 +87,12 @@ SERVERS = {"changing": changing, "pair": pair, "chain": chain, "terminated": ter
 # --- recordings that are more than "capture while the steps run" ------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def proxy(lab: Lab, frontends: str):
-    """A haproxy in the switch's place: nothing passes but through it."""
+def between(lab: Lab, start: Callable[[], subprocess.Popen]):
+    """A program in the switch's place: nothing passes but through it."""
     lab.cut()
     for side, device, address in (("switch", "to-client", INSIDE), ("switch", "to-client", SHARED), ("switch", "to-server", OUTER), ("client", "eth0", "10.7.5.2")):
         lab.ip(side, "addr", "replace", f"{address}/24", "dev", device)
-    process = servers.haproxy(lab, f"proxy{len(lab.processes)}", "switch", frontends)
+    process = start()
     lab.wait_for_port(INSIDE, 25, "switch")
     try:
         yield
@@ -105,8 +108,15 @@ PROXIES = (f"listen mail\n bind {INSIDE}:25\n server s {SERVER}:25\n"
 
 
 def behind_proxy(lab: Lab, sample: Sample, path: pathlib.Path) -> None:
-    with proxy(lab, PROXIES):
+    with between(lab, lambda: servers.haproxy(lab, f"proxy{len(lab.processes)}", "switch", PROXIES)):
         both_sides(lab, sample, path)
+
+
+def decrypted(lab: Lab, sample: Sample, path: pathlib.Path) -> None:
+    key, certificate = servers.certificate(lab)
+    with between(lab, lambda: lab.start("switch", sys.executable, str(HERE / "decrypting.py"), INSIDE, "25", SERVER, str(certificate), str(key))), \
+            lab.capture(path, side="probe", device="mirror"):
+        sample.play(lab)
 
 
 def switched(lab: Lab, sample: Sample, path: pathlib.Path, *, on: bool) -> None:
@@ -130,8 +140,8 @@ def three_views(lab: Lab, sample: Sample, path: pathlib.Path) -> None:
     if path in together:
         return
     hop, fetched, whole = (path.with_name(name) for name in ("chain-hop.pcap", "chain-fetched.pcap", "chain.pcap"))
-    between = f"host {PEERS['office']} and host {OTHER_CLIENTS[1]}"
-    with lab.capture(whole, filter="tcp"), lab.capture(hop, filter=between), lab.capture(fetched, filter="tcp port 110"):
+    clear_hop = f"host {PEERS['office']} and host {OTHER_CLIENTS[1]}"
+    with lab.capture(whole, filter="tcp"), lab.capture(hop, filter=clear_hop), lab.capture(fetched, filter="tcp port 110"):
         sample.play(lab)
     together.update((hop, fetched, whole))
 
@@ -181,6 +191,12 @@ TWINS = [
     Sample("twin-reset-after-quit.pcap", "A client that resets its connections once it has said goodbye, with TLS and without", f"{POSTFIX}, {PYTHON} socket", side="client",
            steps=[own("smtp_hangs_up", SERVER, 25, *words) for words in ([], ["starttls"], ["starttls"])], servers=("mail",), sessions=[OFFERED] + [WITH_TLS] * 2,
            tls=[tls13(sni=f"mail.{DOMAIN}")] * 2, messages=clear("hung-up"), findings=f"PS204 {TLS} PS911 {CLEAR_RELAY}"),
+    Sample("twin-decrypted.pcap", "A tap that was given a certificate decrypts in place: STARTTLS, 220, and then commands in clear that nobody sent so", f"{POSTFIX}, {PYTHON} smtplib", record=decrypted,
+           steps=[py("smtp_send", INSIDE, 25, "", "", "starttls")], servers=("mail",), sessions=["smtp smtp none accepted full"], messages=[f"smtp relayed {SENT} <smtplib@{DOMAIN}> none"],
+           findings=f"PS317 {CLEAR_RELAY}"),
+    Sample("twin-hello-ahead.pcap", "A client sends its ClientHello in one segment with STARTTLS, as RFC 9051 allows", f"{DOVECOT}, {PYTHON} ssl", side="client",
+           steps=[own("imap_hello_ahead", SERVER, 143)], servers=("mail",), sessions=["imap imap starttls tls_established full"], tls=[tls13(sni=f"mail.{DOMAIN}")],
+           findings="PS121 PS211 PS430 PS454"),
     Sample("twin-chosen.pcap", "A server that offers STARTTLS to some addresses and not to others, in turns", BY_SWAKS, side="client",
            steps=[letter(PEERS["chosen"], f"n{n}", *OPTIONAL, "--local-interface", f"10.7.0.{2 + n % 2}") for n in range(4)], servers=("peers",),
            sessions=[WITH_TLS, NOT_OFFERED] * 2, tls=[tls13()] * 2, messages=clear("n1", "n3"), findings=f"PS201 PS305 {TLS} {CLEAR_RELAY}"),
