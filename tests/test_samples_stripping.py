@@ -106,22 +106,22 @@ SPEAK = {  # sample -> rules about tampering and about sessions together that mu
     "twin-tls-proxy-inside": "",
     "twin-tls-proxy-outside": "",
     "twin-switched-on": "",
-    "twin-switched-off": "PS903",  # innocent, but mail that was protected is not any more
+    "twin-switched-off": "PS305 PS903",  # innocent, but so looks a box from its first day on: unsure, and said to be a change, see below
     "twin-refused": "PS205 PS306",  # nobody can tell this 454 from a box's
     "twin-distrusted": "",
     "twin-unverified": "",
-    "twin-reset-after-quit": "PS911",
+    "twin-reset-after-quit": "",
     "twin-decrypted": "PS317",  # as what it is, see below
     "twin-hello-ahead": "",
     "twin-chosen": "PS305",  # nor this choice from a box on the path of one client
     "fallback-protocol": "PS205",
     "fallback-then-tls": "PS205 PS307 PS318",
     "fallback-deferred": "",
-    "regression-client": "PS903 PS911",
+    "regression-client": "PS903",
     "chain": "PS905 PS912",
     "chain-hop": "",
     "chain-fetched": "",
-    "hop-claims-tls": "",
+    "hop-claims-tls": "PS905",
 }
 CHANGED = {  # recording -> what the box changed: who sent it, what was sent, what arrived
     "strip-smtp-removed": [(SERVER, b"250-STARTTLS\r\n", b"")],
@@ -231,3 +231,13 @@ def test_a_chain_of_three_servers_is_told_by_the_message_at_its_end():
 def test_what_a_tap_decrypted_is_not_called_a_downgrade():
     findings = analysed(BY_NAME["twin-decrypted"]).findings
     assert rows(findings[findings["rule_id"] == "PS317"], "severity", "variant") == ["info decrypted-in-place"]
+
+
+def test_a_change_in_time_is_told_from_an_offer_that_comes_and_goes():
+    def offers(name: str) -> list[str]:
+        findings = analysed(BY_NAME[name]).findings
+        return rows(findings[findings["rule_id"] == "PS305"], "severity", "confidence", "variant")
+
+    assert offers("twin-switched-off") == ["medium low config-change"]
+    assert offers("strip-smtp-for-a-while-inside") == ["high high smtp"]
+    assert offers("twin-chosen") == ["high medium smtp"]

@@ -153,6 +153,7 @@ class Mixture(NamedTuple):
     related: list[int]
     unasked: Visit | None  # the first of those
     elsewhere: bool = False  # TLS and clear text with different addresses of one name
+    other_machines: bool = False  # those in clear had no offer and greetings of their own: a balancer shows several machines as one
 
 
 def mixtures(visits: Visits) -> list[Mixture]:
@@ -179,8 +180,10 @@ def mixture(visits: Visits, each: History, indexes: list[int], is_named: bool, e
     unasked = [index for index in clear if each.flags[index] & (OFFERED | REQUESTED) == OFFERED]
     stripped = [index for index in clear if each.flags[index] & (LISTED | OFFERED) == LISTED]
     before = [index for index in tls if index < clear[0]]
+    greetings = [set(each.rows["banner"][some].tolist()) for some in (tls, clear)]
+    other_machines = len(stripped) == len(clear) and greetings[0].isdisjoint(greetings[1]) and all(number > MORE and "***" not in visits.texts.values[number] for number in greetings[0] | greetings[1])
     look = lambda index: visits.look_up(each.rows[index])  # noqa: E731
     return Mixture(
         look(tls[0]), look(tls[-1]), look(clear[0]), look(clear[-1]), len(tls), len(clear), "ended" if tls[-1] < clear[0] else "began" if clear[-1] < tls[0] else "", is_named,
         any(before and before[-1] < index < clear[0] and tls_failed(each.flags[index]) for index in indexes), len(unasked), len(stripped),
-        len(set(each.rows["ja4"][tls].tolist()) - {0}), each.rows["session_id"][sorted({*tls[:1], *clear})].tolist(), look(unasked[0]) if unasked else None, elsewhere)
+        len(set(each.rows["ja4"][tls].tolist()) - {0}), each.rows["session_id"][sorted({*tls[:1], *clear})].tolist(), look(unasked[0]) if unasked else None, elsewhere, other_machines)

@@ -179,7 +179,7 @@ TWINS = [
     Sample("twin-switched-on.pcap", "The administrator switches TLS on between two messages", BY_SWAKS, steps=SWITCHED, record=lambda *lab: switched(*lab, on=True), servers=("changing",),
            sessions=[NOT_OFFERED] * 2 + [WITH_TLS] * 2, tls=[tls13()] * 2, messages=clear("n1", "n2"), findings=f"PS201 {TLS} {CLEAR_RELAY}"),
     Sample("twin-switched-off.pcap", "The administrator switches TLS off between two messages", BY_SWAKS, steps=SWITCHED, record=lambda *lab: switched(*lab, on=False), servers=("changing",),
-           sessions=[WITH_TLS] * 2 + [NOT_OFFERED] * 2, tls=[tls13()] * 2, messages=clear("n1", "n2"), findings=f"PS201 {TLS} PS903 {CLEAR_RELAY}"),
+           sessions=[WITH_TLS] * 2 + [NOT_OFFERED] * 2, tls=[tls13()] * 2, messages=clear("n1", "n2"), findings=f"PS201 PS305 {TLS} PS903 {CLEAR_RELAY}"),
     Sample("twin-refused.pcap", "A server without its certificate offers STARTTLS and refuses it itself; the message goes in clear", BY_SWAKS, side="client",
            steps=relayed(2532, to=there("broken"), message="broken"), servers=("peers", "fallback"), sessions=[REFUSED], messages=clear("broken", to=there("broken")),
            findings=f"PS205 PS215 PS306 {CLEAR_RELAY}"),
@@ -190,7 +190,7 @@ TWINS = [
            servers=("peers", "fallback"), sessions=[WITH_TLS] * 5, tls=[tls13()] * 5, findings=TLS),
     Sample("twin-reset-after-quit.pcap", "A client that resets its connections once it has said goodbye, with TLS and without", f"{POSTFIX}, {PYTHON} socket", side="client",
            steps=[own("smtp_hangs_up", SERVER, 25, *words) for words in ([], ["starttls"], ["starttls"])], servers=("mail",), sessions=[OFFERED] + [WITH_TLS] * 2,
-           tls=[tls13(sni=f"mail.{DOMAIN}")] * 2, messages=clear("hung-up"), findings=f"PS204 {TLS} PS911 {CLEAR_RELAY}"),
+           tls=[tls13(sni=f"mail.{DOMAIN}")] * 2, messages=clear("hung-up"), findings=f"PS204 {TLS} {CLEAR_RELAY}"),
     Sample("twin-decrypted.pcap", "A tap that was given a certificate decrypts in place: STARTTLS, 220, and then commands in clear that nobody sent so", f"{POSTFIX}, {PYTHON} smtplib", record=decrypted,
            steps=[py("smtp_send", INSIDE, 25, "", "", "starttls")], servers=("mail",), sessions=["smtp smtp none accepted full"], messages=[f"smtp relayed {SENT} <smtplib@{DOMAIN}> none"],
            findings=f"PS317 {CLEAR_RELAY}"),
@@ -213,7 +213,7 @@ FALLBACKS = [
            steps=relayed(2532, message="deferred", seconds=4), servers=("mail", "fallback"), sessions=[CUT_OFF, WITH_TLS], tls=["- -", tls13()], findings=f"PS452 {POSTFIX_TLS}"),
     Sample("regression-client.pcap", "The same client sends two messages with TLS, then two in clear to a server that still offers it", BY_SWAKS, side="client",
            steps=[step for port, n in ((2527, 1), (2527, 2), (2526, 3), (2526, 4)) for step in relayed(port, message=f"n{n}")], servers=("mail", "branch-tls", "branch-clear"),
-           sessions=[WITH_TLS] * 2 + [OFFERED] * 2, tls=[tls13()] * 2, messages=clear("n3", "n4"), findings=f"PS204 PS903 PS911 {POSTFIX_TLS} {CLEAR_RELAY}"),
+           sessions=[WITH_TLS] * 2 + [OFFERED] * 2, tls=[tls13()] * 2, messages=clear("n3", "n4"), findings=f"PS204 PS903 {POSTFIX_TLS} {CLEAR_RELAY}"),
 ]
 
 FETCHED = {"logins": [f"USER-PASS {DAVE} password success"], "secrets": [D]}

@@ -154,6 +154,10 @@ def test_whole_regression():
     ([upgraded(0), clear(100), upgraded(200)], [("high", "low", "temporary", number_of(100))]),
     ([clear(0), upgraded(100), clear(200)], []),  # PS911
     ([upgraded(0), clear(100, offer=False), upgraded(200)], [("high", "low", "temporary", number_of(100))]),
+    ([upgraded(0, greeting="220 a.example"), clear(100, offer=False, greeting="220 b.example"), upgraded(200, greeting="220 a.example")], []),  # a balancer
+    ([upgraded(0, greeting="220 a.example"), clear(100, offer=False, greeting="220 b.example")], [("high", "medium", "regressed", number_of(100))]),
+    ([upgraded(0, greeting="220 a.example"), clear(100, greeting="220 b.example"), upgraded(200, greeting="220 a.example")], [("high", "low", "temporary", number_of(100))]),
+    ([upgraded(0, greeting="220 a.example"), clear(100, offer=False, greeting="220 ******************"), upgraded(200, greeting="220 a.example")], [("high", "low", "temporary", number_of(100))]),
     ([upgraded(0), clear(100, **OTHER)], []),
     ([upgraded(0), looked(100, offer=False)], []),
     ([upgraded(0, "imap", **NAMELESS), clear(100, "imap", **NAMELESS)], [("medium", "low", "regressed", number_of(100))]),

@@ -21,6 +21,7 @@ Evidence
 Not a finding when
     - TLS failed in between: PS205 tells it;
     - the name that the client gave differs: several programs or hosts share the address;
+    - TLS and clear text take turns, and those in clear had no offer below another greeting: several machines share the address, one of them without TLS;
     - the first conversation was in clear: then the client learnt TLS, or goes on and off (PS911).
     Without names, as in IMAP and POP3, several programs may share the address: confidence is low and it is one step less severe. It is low too where TLS
     was used again.
@@ -63,8 +64,8 @@ def _find(visits: Visits, site: Site) -> Answer:
 
 
 def is_regression(one: Mixture) -> bool:
-    """TLS came before the first clear text."""
-    return one.by_time == "ended" or not one.by_time and one.first_tls.start_ns < one.first_clear.start_ns
+    """TLS came before the first clear text, and in turn with it only from the same machine."""
+    return one.by_time == "ended" or not one.by_time and one.first_tls.start_ns < one.first_clear.start_ns and not one.other_machines
 
 
 def _elsewhere(visits: Visits) -> Iterator[Mixture]:
