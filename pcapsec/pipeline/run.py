@@ -422,7 +422,7 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
                     flows, known = mine.flows_by_class.get(name, (0, 0))
                     mine.flows_by_class[name] = (flows + n, known + size)
         judge.merge(report["counts"])
-        judge.site.collected.merge(report["collected"])
+        judge.site.collected.merge(report.pop("collected"))
     findings: list[Finding] = judge.capture(outcome.captures)
     if findings:
         sink.findings(findings)

@@ -8,7 +8,7 @@ from ..records import Capture, Finding
 from .rule import NOT_APPLICABLE, PASS, Rule, Verdict, finding_id, not_observable
 from .site import Site
 from .stories import RANK
-from .visit_flags import CLEAR, CONTENT, ENFORCED, LOGGED_IN, MAIL_SENT, lost
+from .visit_flags import CLEAR, CONTENT, ENFORCED, LOGGED_IN, LOST_MASK, MAIL_SENT, lost
 from .visits import Visit, Visits
 
 MAX_FINDINGS = 10_000  # of one rule: the earliest; more are not read by anybody
@@ -76,22 +76,37 @@ def used_in_clear(flags: Any) -> Any:
     return ((flags & (CLEAR | ENFORCED)) == CLEAR) & ((flags & (MAIL_SENT | LOGGED_IN | CONTENT)) != 0)
 
 
-def captures_of(visits: Visits, rows: Any) -> set[str]:
-    """Names of the captures that hold rows."""
+def captures_of(visits: Visits, rows: Any, wanted: Any = True) -> set[str]:
+    """Names of the captures that hold rows which are wanted."""
     import numpy
 
-    return {visits.captures.values[number] for number in numpy.unique(rows["capture"]).tolist()}
+    return {visits.captures.values[number] for number in numpy.unique(rows["capture"][wanted]).tolist()}
 
 
-def losses(visits: Visits, rows: Any) -> dict[str, str]:
-    """Capture -> why bytes of a row in it were not seen, of those rows where some were not; the same reason in every run."""
+def losses(visits: Visits, rows: Any, wanted: Any) -> dict[str, str]:
+    """Capture -> why bytes of a row in it were not seen, of those rows that are wanted; the same reason in every run."""
     import numpy
 
+    told = numpy.unique(rows["capture"][wanted].astype("<i8") << 32 | rows["flags"][wanted] & numpy.uint32(LOST_MASK)).tolist()
     found: dict[str, str] = {}
-    for capture, flags in sorted({(visits.captures.values[capture], flags) for capture, flags in zip(rows["capture"].tolist(), (rows["flags"] & numpy.uint32(7 << 29)).tolist())}):
-        if reason := lost(flags):
+    for capture, reason in sorted((visits.captures.values[number >> 32], lost(number & 0xFFFFFFFF)) for number in told):
+        if reason:
             found.setdefault(capture, reason)
     return found
+
+
+def meeting(rows: Any, columns: tuple[str, ...], *wanted: Any) -> Any:
+    """Rows whose value of each column has, for each mask, a row in it: few are worth sorting."""
+    import numpy
+
+    kept = numpy.ones(len(rows), dtype=bool)
+    for column in columns:
+        values = rows[column]
+        for mask in wanted:
+            seen = numpy.zeros(int(values.max(initial=0)) + 1, dtype=bool)
+            seen[values[mask]] = True
+            kept &= seen[values]
+    return rows[kept]
 
 
 def groups(rows: Any, *columns: str) -> Any:
@@ -124,14 +139,6 @@ def chosen(rows: Any, starts: Any, wanted: Any) -> list[Any]:
         first = rows[starts[places]]
         places = places[numpy.lexsort((first["session_id"], numpy.minimum.reduceat(rows["start_ns"], starts)[places]))[:MAX_FINDINGS]]
     return [rows[begin:end].copy() for begin, end in zip(starts[places].tolist(), ends[places].tolist())]
-
-
-def sizes(starts: Any, n: int) -> Any:
-    """How many rows the group of each of n rows has: an array of rows."""
-    import numpy
-
-    each = numpy.diff(numpy.append(starts, n))
-    return numpy.repeat(each, each)
 
 
 def named(visit: Visit) -> str:

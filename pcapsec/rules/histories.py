@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Iterator, NamedTuple
 
-from .comparing import SECOND_NS, chosen, groups, has, once, used_in_clear
+from .comparing import SECOND_NS, chosen, groups, has, meeting, once, used_in_clear
 from .rule import SMTP
 from .visit_flags import ESTABLISHED, FAILED, LISTED, MASKED, OFFERED, REFUSED, REQUESTED
-from .visits import MORE, Visit, Visits
+from .visits import MORE, Visit, Visits, ordered
 
 WINDOW_NS = 3600 * SECOND_NS  # a mail server that defers a mail after TLS failed sends it in clear within the hour
 MAX_NAMES = 64  # programs of one client that are told apart
+_TRIED = ESTABLISHED | FAILED | REFUSED
 
 
 class Fallback(NamedTuple):
@@ -47,9 +48,10 @@ def histories(visits: Visits) -> list[History]:
 
 
 def _histories(visits: Visits) -> Iterator[History]:
-    rows = visits.sorted_by("client", "server")
+    rows = visits.rows()
+    rows = ordered(meeting(rows, ("client", "server"), used_in_clear(rows["flags"]), (rows["flags"] & _TRIED) != 0), "client", "server")
     starts = groups(rows, "client", "server")
-    clear, tried = used_in_clear(rows["flags"]), (rows["flags"] & (ESTABLISHED | FAILED | REFUSED)) != 0
+    clear, tried = used_in_clear(rows["flags"]), (rows["flags"] & _TRIED) != 0
     for group in chosen(rows, starts, has(clear, starts) & has(tried, starts)):
         yield history(group)
 

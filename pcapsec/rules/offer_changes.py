@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Iterator, NamedTuple
 
-from .comparing import chosen, groups, has, once
+from .comparing import chosen, groups, has, meeting, once
 from .offers import OFFER, masks_offer
 from .visit_flags import LISTED, OFFERED
-from .visits import MORE, NONE, Offer, Visit, Visits
+from .visits import MORE, NONE, Offer, Visit, Visits, ordered
 
 MAX_OFFERS = 16  # different lists of one server that are compared; more are nobody's configuration
 ONLY, TIED, FEWER, OTHER = range(4)  # how lists differ: only in the offer; also in words that hang on it; words are missing; otherwise
@@ -45,8 +45,9 @@ def offer_changes(visits: Visits) -> list[OfferChange]:
 
 
 def _found(visits: Visits) -> Iterator[OfferChange]:
-    rows = visits.sorted_by("server", "banner")
-    rows = rows[(rows["flags"] & LISTED) != 0]
+    rows = visits.rows()
+    rows = meeting(rows, ("server", "banner"), (rows["flags"] & (LISTED | OFFERED)) == LISTED | OFFERED, (rows["flags"] & (LISTED | OFFERED)) == LISTED)
+    rows = ordered(rows[(rows["flags"] & LISTED) != 0], "server", "banner")
     starts = groups(rows, "server", "banner")
     offered = (rows["flags"] & OFFERED) != 0
     for group in chosen(rows, starts, has(offered, starts) & has(~offered, starts) & (rows["banner"][starts] != MORE)):

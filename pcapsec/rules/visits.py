@@ -13,13 +13,13 @@ import functools
 import struct
 import zlib
 from hashlib import blake2b
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 from ..greetings import greeting_host, greeting_shape
 from ..records import Ends, RegularSession, Session
 from .rule import MAIL
 from .stories import RANK
-from .visit_flags import flags_of
+from .visit_flags import SILENT, flags_of
 
 MAX_VISITS = 2_000_000  # 200 MB
 MAX_SERVERS, MAX_CLIENTS = 1 << 18, 1 << 20
@@ -30,7 +30,7 @@ MAX_OFFERS = 1 << 15  # a KiB or two each
 MAX_LISTED = 100  # entries of a capability list; of a longer one nothing is known
 MAX_TEXT = 200  # characters
 MAX_LIKES = 4096
-MAX_FACES = 1 << 14  # a KiB or two each
+MAX_FACES = 1 << 16  # greetings with names, 300 bytes each
 CHUNK_BYTES = 1 << 22
 NONE, MORE = 0, 1  # numbers of no value, and of a value that did not fit
 
@@ -177,8 +177,8 @@ class Visits:
         self._open = bytearray()
         self._n = 0  # rows in chunks
         self._likes: dict[int, tuple] = {}
-        self._faces: dict[tuple, tuple[int, int, int]] = {}
-        self._sorted: dict[tuple[str, ...], Any] = {}  # columns -> rows in their order
+        self._faces: dict[tuple[str | None, str | None], tuple[int, int]] = {}
+        self._rows: Any = None  # all of them in order of time, once they were asked for
         self.answers: dict[str, Any] = {}  # what rules found out of all visits, for each of them to be asked once
 
     def __len__(self) -> int:
@@ -206,8 +206,6 @@ class Visits:
                     self._likes.clear()
                 self._likes[id(like)] = known
             shape = known[1]
-            if shape is None:
-                return
             root, rank, verdict = 0, 0, like.verdict
         else:
             if not is_mail(session):
@@ -215,6 +213,8 @@ class Visits:
             shape = self._shape(session)
             root, rank = _root(session) if session.findings else (0, 0)
             verdict = session.verdict
+        if shape is None:
+            return
         flags, name, offer, banner, client_name, ja4, reason, envelope, from_domain, rcpt_domain, size, kind = shape
         address, endpoint, file = session.client_ip, (session.server_ip, session.server_port), session.capture
         client = self.clients.ids.get(address) or self.clients.of(address)
@@ -223,7 +223,7 @@ class Visits:
         if client == MORE or server == MORE or capture == MORE:
             self.n_more += 1
             return
-        if self._sorted or self.answers:
+        if self._rows is not None:
             self._forget()
         try:
             number = int(session.session_id, 16)
@@ -238,19 +238,22 @@ class Visits:
         if len(self._open) >= CHUNK_BYTES:
             self._close()
 
-    def _shape(self, session: Session) -> tuple:
-        """What a visit shares with those that are like it: everything but endpoints, place, time and findings."""
+    def _shape(self, session: Session) -> tuple | None:
+        """What a visit shares with those that are like it: everything but endpoints, place, time and findings. None where nothing was said: floods and probes consist of that."""
         facts, tls, inner, texts, ja4, version = session.facts, session.tls, session.inner, self.texts, None, None
         shown = facts if inner is None or session.tls_mode != "implicit" else inner
         flags, reason = flags_of(session, facts, tls)
-        if tls is None:
-            key = shown.greeting, None, facts.capabilities, facts.auth_mechanisms, facts.masked_tokens
-        else:
-            version = tls.version
+        if not flags & ~SILENT:
+            return None
+        greeting, asked, capabilities, offer = shown.greeting, None, facts.capabilities, NONE
+        if tls is not None:
+            version, asked = tls.version, tls.sni or tls.dns_name
             if tls.offer is not None:
                 ja4 = tls.offer.ja4
-            key = shown.greeting, tls.sni or tls.dns_name, facts.capabilities, facts.auth_mechanisms, facts.masked_tokens
-        name, offer, banner = self._faces.get(key) or self._face(key)
+        if capabilities is not None:
+            listed = capabilities, facts.auth_mechanisms, facts.masked_tokens
+            offer = self.offers.ids.get(listed) or (self.offers.of(Offer(*listed)) if len(capabilities) <= MAX_LISTED else MORE)
+        name, banner = self._faces.get((greeting, asked)) or self._face(greeting, asked)
         client_name = shown.client_name or shown.identity and shown.identity.get("imap-id")
         messages = facts.messages or inner is not None and inner.messages
         envelope = from_domain = rcpt_domain = size = 0
@@ -261,16 +264,12 @@ class Visits:
         return (flags, name, offer, banner, texts.of(client_name[:MAX_TEXT].lower().rstrip(".")) if client_name else NONE, ja4 and texts.of(ja4) or NONE,
                 reason and texts.of(reason) or NONE, envelope, from_domain, rcpt_domain, size if size <= _U32 else _U32, self.kinds.ids.get(kind) or self.kinds.of(kind))
 
-    def _face(self, key: tuple) -> tuple[int, int, int]:
-        """Numbers of a server's name, its list and its greeting, remembered for what it shows."""
-        greeting, name, capabilities, mechanisms, masked = key
-        name = name or greeting_host(greeting)
-        offer = NONE
-        if capabilities is not None:
-            offer = self.offers.of(Offer(capabilities, mechanisms, masked)) if len(capabilities) <= MAX_LISTED else MORE
+    def _face(self, greeting: str | None, asked: str | None) -> tuple[int, int]:
+        """Numbers of a server's name and its greeting, remembered for what it shows."""
+        name = asked or greeting_host(greeting)
         if len(self._faces) >= MAX_FACES:
             self._faces.clear()
-        face = self._faces[key] = (self.texts.of(name[:MAX_TEXT].lower().rstrip(".")) if name else NONE, offer, self.texts.of(greeting_shape(greeting)) if greeting else NONE)
+        face = self._faces[greeting, asked] = (self.texts.of(name[:MAX_TEXT].lower().rstrip(".")) if name else NONE, self.texts.of(greeting_shape(greeting)) if greeting else NONE)
         return face
 
     def _envelope(self, message: Any) -> tuple[int, int, int]:
@@ -331,42 +330,40 @@ class Visits:
     def _limit(self, most: int) -> None:
         """Of more than this the earliest MAX_VISITS stay."""
         if self._n > most:
-            rows = self._in_order()[:MAX_VISITS]
+            rows = self._in_order()[:MAX_VISITS].copy()
             self.n_more += self._n - len(rows)
-            self._chunks, self._n = [rows.copy()], len(rows)
+            self._chunks, self._n = [rows], len(rows)
 
     def _forget(self) -> None:
-        self._sorted.clear()
+        self._rows = None
         self.answers.clear()
 
     # --- reading
 
     def rows(self) -> Any:
         """All visits as a structured array in order of time; see FIELDS. Not to be written to."""
-        rows = self._sorted.get(())
-        if rows is None:
+        if self._rows is None:
             self._close()
             self._limit(MAX_VISITS)
-            rows = self._sorted[()] = self._in_order()
-            self._chunks = [rows]
-        return rows
+            self._rows = self._in_order()
+        return self._rows
 
     def _in_order(self) -> Any:
+        """All chunks as one, in order of time; one chunk after the other goes, so that nothing is in memory twice."""
         import numpy
 
-        rows = numpy.concatenate(self._chunks or [numpy.empty(0, dtype=row_type())])
-        return rows[numpy.lexsort((rows["session_id"], rows["frame"], rows["start_ns"]))]
-
-    def sorted_by(self, *columns: str) -> Any:
-        """The same, in order of columns and then of time."""
-        import numpy
-
-        known = self._sorted.get(columns)
-        if known is None:
-            rows = self.rows()
-            self._sorted = {(): rows}  # one order at a time: each is as large as all visits
-            known = self._sorted[columns] = rows[numpy.lexsort([rows[column] for column in reversed(columns)])]  # a stable sort: time orders equals
-        return known
+        columns = [numpy.concatenate([numpy.empty(0, kind), *[chunk[name] for chunk in self._chunks]]) for name, kind in (("session_id", "<u8"), ("frame", "<u4"), ("start_ns", "<i8"))]
+        order = numpy.lexsort(columns)
+        place = numpy.empty(len(order), dtype="<i8")
+        place[order] = numpy.arange(len(order))
+        rows = numpy.empty(len(order), dtype=row_type())
+        end = len(order)
+        while self._chunks:
+            chunk = self._chunks.pop()
+            rows[place[end - len(chunk):end]] = chunk
+            end -= len(chunk)
+        self._chunks = [rows]
+        return rows
 
     def look_up(self, row: Any) -> Visit:
         """A row with its numbers looked up."""
@@ -393,17 +390,11 @@ def row_type() -> Any:
     return numpy.dtype([(name, kind) for name, _code, kind in FIELDS])
 
 
-def runs(rows: Any, *columns: str) -> Iterator[tuple[int, int]]:
-    """(begin, end) of each run of rows that are equal in columns, of rows sorted by them."""
+def ordered(rows: Any, *columns: str) -> Any:
+    """Rows, which are in order of time, in order of columns and then of time."""
     import numpy
 
-    if not len(rows):
-        return iter(())
-    differs = numpy.zeros(len(rows) - 1, dtype=bool)
-    for column in columns:
-        differs |= rows[column][1:] != rows[column][:-1]
-    inner = (numpy.flatnonzero(differs) + 1).tolist()
-    return zip([0, *inner], [*inner, len(rows)])
+    return rows[numpy.lexsort([rows[column] for column in reversed(columns)])]  # a stable sort
 
 
 def _root(session: Session) -> tuple[int, int]:

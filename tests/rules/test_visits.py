@@ -8,9 +8,10 @@ import pytest
 
 from pcapsec.records import Facts, Finding, RegularSession, TlsHandshake, TlsOffer
 from pcapsec.rules import Judge, visits as module
+from pcapsec.rules.comparing import chosen, groups
 from pcapsec.rules.visit_flags import (ACCEPTED, CLEAR, CONTENT, DECRYPTED, DELIVERED, ENFORCED, ESTABLISHED, FAILED, FINISHED, HELO, IMPLICIT, LISTED, LOGGED_IN, MAIL_SENT, MASKED,
                                        OFFERED, PROBE, REFUSED, REQUESTED, RESET, STARTED, UNSEEN_CLIENT, UNSEEN_SERVER, lost)
-from pcapsec.rules.visits import ROW_BYTES, Offer, Visits, row_type, runs
+from pcapsec.rules.visits import ROW_BYTES, Offer, Visits, ordered, row_type
 
 START = 1_700_000_000 * 10**9
 
@@ -120,10 +121,17 @@ def test_the_root_of_its_story(court, listed, login):
 
 def test_other_families_are_no_roots(session):
     rules = Judge().rules
-    one = session("smtp")
+    one = session("smtp", starttls_offered=True, capabilities=("STARTTLS",))
     one.findings = [Finding(rule=rules["PS402"], severity="high", confidence="high", title="x", finding_id="1" * 16),
                     Finding(rule=rules["PS206"], severity="high", confidence="high", title="x", finding_id="2" * 16, because_of="3" * 16)]
     assert taken(one).root is None
+
+
+def test_connections_on_which_nothing_was_said(session):
+    visits = Visits()
+    for fields in ({}, {"finished": False}, {"reset_by": 0}, {"hello_verb": "HELO", "client_name": "x"}):
+        visits.take(session("smtp", **fields))
+    assert len(visits) == 0 and not len(visits.texts) and not visits.n_more
 
 
 def test_regular_sessions(session):
@@ -155,8 +163,10 @@ def test_whoever_saw_what(session, parts):
     for columns in (("server", "client"), ("client",)):
         ways = []
         for visits in (merged, alone):
-            rows = visits.sorted_by(*columns)
-            ways.append(sorted([visits.look_up(row) for row in rows[begin:end]] for begin, end in runs(rows, *columns)))
+            rows = ordered(visits.rows(), *columns)
+            starts = groups(rows, *columns)
+            every = chosen(rows, starts, starts >= 0)
+            ways.append(sorted([visits.look_up(row) for row in group] for group in every))
         assert ways[0] == ways[1]
         assert all(group == sorted(group, key=lambda one: one.start_ns) for group in ways[0])
         assert sum(map(len, ways[0])) == 200
@@ -179,11 +189,11 @@ def test_taking_after_reading(session):
     made = many(session, 30)
     for one in made[:20]:
         visits.take(one)
-    assert len(visits.sorted_by("server")) == len(visits.rows()) == 20
+    assert len(visits.rows()) == 20
     visits.answers["PS305"] = 1
     for one in made[20:]:
         visits.take(one)
-    assert len(visits.sorted_by("server")) == len(visits.rows()) == 30 and not visits.answers
+    assert len(visits.rows()) == 30 and not visits.answers
 
 
 def test_the_earliest_stay(session, monkeypatch):
@@ -203,26 +213,26 @@ def test_the_earliest_stay(session, monkeypatch):
     assert [visit.session_id for visit in kept] == [one.session_id for one in sorted(made, key=lambda one: (one.start_ns, one.frame, one.session_id))[:50]]
 
 
-def test_tables_have_ceilings(session, monkeypatch):
+def test_tables_have_ceilings(session, listed, monkeypatch):
     for name in ("MAX_SERVERS", "MAX_CLIENTS", "MAX_CAPTURES", "MAX_TEXTS", "MAX_OFFERS"):
         monkeypatch.setattr(module, name, 4)
     visits = Visits()
     for n in range(20):
-        visits.take(session("smtp", greeting=f"220 mx{n}.example", capabilities=(f"A{n}",), client_ip=f"198.51.100.{n % 5}", server_ip=f"203.0.113.{n % 3}"))
+        visits.take(session("smtp", greeting=f"220 mx{n}.example", capabilities=(f"A{n}",), starttls_offered=True, client_ip=f"198.51.100.{n % 5}", server_ip=f"203.0.113.{n % 3}"))
     assert {len(table) for table in (visits.servers, visits.clients, visits.texts, visits.offers)} == {3}
     assert (len(visits), visits.n_more) == (12, 8)
     assert [visits.look_up(row).offer is not None for row in visits.rows()].count(True) == 3  # the others are unknown
     other = Visits()
-    other.take(session("smtp", client_ip="192.0.2.1")), other.take(session("smtp", client_ip="198.51.100.1", server_ip="203.0.113.1"))
+    other.take(listed("smtp", client_ip="192.0.2.1")), other.take(listed("smtp", client_ip="198.51.100.1", server_ip="203.0.113.1"))
     visits.merge(other)
     assert (len(visits), visits.n_more) == (13, 9)
     long_list = Visits()
-    long_list.take(session("smtp", capabilities=tuple(map(str, range(module.MAX_LISTED + 1)))))
+    long_list.take(session("smtp", starttls_offered=True, capabilities=tuple(map(str, range(module.MAX_LISTED + 1)))))
     assert only(long_list).offer is None
 
 
 def test_odd_values(session):
-    visit = taken(session("smtp", session_id="no hex", frame=1 << 33, last_frame=1 << 33, end_ns=0, bytes_client=1 << 40, client_name="x" * 5000, greeting="220 \udcff\x00"))
+    visit = taken(session("smtp", hello_verb="EHLO", starttls_offered=True, capabilities=(), session_id="no hex", frame=1 << 33, last_frame=1 << 33, end_ns=0, bytes_client=1 << 40, client_name="x" * 5000, greeting="220 \udcff\x00"))
     assert (visit.frame, visit.last_frame, visit.end_ns, visit.bytes_client, len(visit.client_name), len(visit.session_id)) == (0, 0, START, 0xFFFFFFFF, 200, 16)
 
 
@@ -232,4 +242,4 @@ def test_rows_are_small():
 
 @pytest.mark.parametrize("client, server, why", [(None, None, ""), ("gap", None, "gap"), (None, "midstream", "midstream"), ("gap", "one_sided", "one_sided"), ("new", None, "unseen")])
 def test_why_bytes_were_not_seen(session, client, server, why):
-    assert lost(taken(session("smtp", unseen_client=client, unseen_server=server)).flags) == why
+    assert lost(taken(session("smtp", starttls_offered=True, capabilities=(), unseen_client=client, unseen_server=server)).flags) == why

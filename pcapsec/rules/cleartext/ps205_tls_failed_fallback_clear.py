@@ -59,8 +59,8 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 def _find(visits: Visits, site: Site) -> Answer:
     rows = visits.rows()
     flags = rows["flags"]
-    unseen = rows[((flags & (UNSEEN_CLIENT | UNSEEN_SERVER)) != 0) & ((flags & STARTED) == 0)]
-    return Answer(map(_finding, fallbacks(visits)), captures_of(visits, rows[(flags & (FAILED | REFUSED)) != 0]), losses(visits, unseen))
+    unseen = ((flags & (UNSEEN_CLIENT | UNSEEN_SERVER)) != 0) & ((flags & STARTED) == 0)
+    return Answer(map(_finding, fallbacks(visits)), captures_of(visits, rows, (flags & (FAILED | REFUSED)) != 0), losses(visits, rows, unseen))
 
 
 def _finding(one: Fallback) -> Finding:

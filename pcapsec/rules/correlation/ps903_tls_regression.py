@@ -34,14 +34,14 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from ...records import Capture, Finding
-from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, named, root_of, session_ids, used_in_clear
+from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, meeting, named, root_of, session_ids, used_in_clear
 from ..handshake import cut, when
 from ..histories import Mixture, fallbacks, history, mixture, mixtures
 from ..innocence import CLIENT_SETTINGS, FAILED_FIRST, OTHER_PROGRAM, SERVER_SETTINGS, causes
 from ..rule import LOWER, MAIL, Rule, Verdict
 from ..site import Site
 from ..visit_flags import ESTABLISHED, UNSEEN_CLIENT
-from ..visits import MORE, Visits
+from ..visits import MORE, Visits, ordered
 
 RULE = Rule(
     id="PS903", slug="tls-regression", title="Peer pair used TLS before, clear now", severity="high", confidence="medium",
@@ -60,7 +60,7 @@ def _find(visits: Visits, site: Site) -> Answer:
     told = {one.clear.session_id for one in fallbacks(visits)}
     found = [_finding(one) for one in [*mixtures(visits), *_elsewhere(visits)] if is_regression(one) and one.first_clear.session_id not in told]
     flags = rows["flags"]
-    return Answer(found, captures_of(visits, rows[(flags & ESTABLISHED) != 0]), losses(visits, rows[(flags & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT]))
+    return Answer(found, captures_of(visits, rows, (flags & ESTABLISHED) != 0), losses(visits, rows, (flags & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT))
 
 
 def is_regression(one: Mixture) -> bool:
@@ -72,8 +72,10 @@ def _elsewhere(visits: Visits) -> Iterator[Mixture]:
     """TLS with one address of a name, clear text with another, by one program."""
     import numpy
 
-    rows = visits.sorted_by("client", "name", "client_name")
-    rows = rows[(rows["name"] > MORE) & (rows["client_name"] > MORE)]
+    rows = visits.rows()
+    is_named = (rows["name"] > MORE) & (rows["client_name"] > MORE)
+    rows = meeting(rows, ("client", "name"), is_named & ((rows["flags"] & ESTABLISHED) != 0), is_named & used_in_clear(rows["flags"]))
+    rows = ordered(rows[(rows["name"] > MORE) & (rows["client_name"] > MORE)], "client", "name", "client_name")
     starts, flags = groups(rows, "client", "name", "client_name"), rows["flags"]
     several = numpy.minimum.reduceat(rows["server"], starts) != numpy.maximum.reduceat(rows["server"], starts) if len(starts) else has(flags, starts)
     for group in chosen(rows, starts, several & has((flags & ESTABLISHED) != 0, starts) & has(used_in_clear(flags), starts)):

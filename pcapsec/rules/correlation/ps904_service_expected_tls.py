@@ -31,7 +31,7 @@ from ..handshake import when
 from ..rule import Rule, Verdict
 from ..site import Site
 from ..visit_flags import ESTABLISHED, IMPLICIT, LOGGED_IN, UNSEEN_CLIENT
-from ..visits import Visit, Visits
+from ..visits import Visit, Visits, ordered
 
 RULE = Rule(
     id="PS904", slug="service-expected-tls", title="Client used clear port although server offers TLS port/record", severity="medium", confidence="medium",
@@ -52,7 +52,7 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 def _find(visits: Visits, site: Site) -> Answer:
     import numpy
 
-    rows = visits.sorted_by("client", "server")
+    rows = visits.rows()
     flags = rows["flags"]
     addresses = numpy.array(_same_address(visits), dtype="<i8")
     clear_class, tls_class = numpy.zeros(len(visits.kinds.values), dtype="<i8"), numpy.zeros(len(visits.kinds.values), dtype="<i8")
@@ -66,13 +66,13 @@ def _find(visits: Visits, site: Site) -> Answer:
     tls_keys, firsts = _earliest(where[encrypted] + tls_class[rows["kind"][encrypted]], rows[encrypted])
     clear_keys = where + clear_class[rows["kind"]]
     met = clear & numpy.isin(clear_keys, tls_keys)
-    found, kept = [], rows[met]
+    found, kept = [], ordered(rows[met], "client", "server")
     starts = groups(kept, "client", "server")
     place = dict(zip(tls_keys.tolist(), firsts))
     for group in chosen(kept, starts, numpy.ones(len(starts), dtype=bool)):
         key = int(addresses[group["server"][0]] * 8 + clear_class[group["kind"][0]])
         found.append(_finding(visits.look_up(group[0]), visits.look_up(place[key]), key & 7, group))
-    return Answer(found, captures_of(visits, rows[clear]), losses(visits, rows[(flags & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT]))
+    return Answer(found, captures_of(visits, rows, clear), losses(visits, rows, (flags & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT))
 
 
 def _same_address(visits: Visits) -> list[int]:
@@ -85,9 +85,8 @@ def _earliest(keys: Any, rows: Any) -> tuple[Any, list[Any]]:
     """Each key once, and the earliest of its rows."""
     import numpy
 
-    order = numpy.lexsort((rows["session_id"], rows["start_ns"]))
-    keys, index = numpy.unique(keys[order], return_index=True)
-    return keys, list(rows[order][index])
+    keys, index = numpy.unique(keys, return_index=True)  # the first of each: they are in order of time
+    return keys, list(rows[index])
 
 
 def _finding(clear: Visit, tls: Visit, kind: int, group: Any) -> Finding:

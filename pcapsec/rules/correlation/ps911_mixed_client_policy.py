@@ -31,17 +31,17 @@ References
 """
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from ...records import Capture, Finding
-from ..comparing import SECOND_NS, Answer, answer, captures_of, chosen, finding_at, groups, has, losses, named, root_of, session_ids
+from ..comparing import SECOND_NS, Answer, answer, captures_of, chosen, finding_at, groups, has, losses, meeting, named, root_of, session_ids
 from ..handshake import cut, when
 from ..histories import Mixture, mixtures
 from ..innocence import SEVERAL_PROGRAMS, SOMETIMES, causes
 from ..rule import LOWER, MAIL, Rule, Verdict
 from ..site import Site
 from ..visit_flags import CLEAR, CONTENT, ENFORCED, ESTABLISHED, LOGGED_IN, OFFERED, REQUESTED, UNSEEN_CLIENT
-from ..visits import MORE, Visit, Visits
+from ..visits import MORE, Visit, Visits, ordered
 
 RULE = Rule(
     id="PS911", slug="mixed-client-policy", title="One client sometimes upgrades, sometimes not, to the same server", severity="medium", confidence="medium",
@@ -67,24 +67,31 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 def _find(visits: Visits, site: Site) -> Answer:
     rows = visits.rows()
     found = [_mixed(one) for one in mixtures(visits) if not one.by_time and one.n_unasked == one.n_clear] + [_returned(one) for one in _returns(visits)]
-    offered = rows[(rows["flags"] & OFFERED) != 0]
-    return Answer(found, captures_of(visits, offered), losses(visits, offered[(offered["flags"] & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT]))
+    flags = rows["flags"]
+    return Answer(found, captures_of(visits, rows, (flags & OFFERED) != 0), losses(visits, rows, (flags & (UNSEEN_CLIENT | ESTABLISHED | OFFERED)) == UNSEEN_CLIENT | OFFERED))
 
 
 def _returns(visits: Visits) -> Iterator[Return]:
-    rows = visits.sorted_by("client", "server", "client_name")
+    rows = visits.rows()
+    is_named = rows["client_name"] > MORE
+    rows = meeting(rows, ("client", "server"), is_named & _only_looked(rows["flags"]), is_named & ((rows["flags"] & ESTABLISHED) != 0))
+    rows = ordered(rows[rows["client_name"] > MORE], "client", "server", "client_name")
     starts, flags = groups(rows, "client", "server", "client_name"), rows["flags"]
-    looked = ((flags & (_UNUSED | REQUESTED)) == _UNUSED) & (((flags & (CONTENT | LOGGED_IN)) == 0) | ((flags & (ENFORCED | LOGGED_IN)) == ENFORCED)) & (rows["client_name"] > MORE)
-    for group in chosen(rows, starts, has(looked, starts) & has((flags & ESTABLISHED) != 0, starts)):
+    for group in chosen(rows, starts, has(_only_looked(flags), starts) & has((flags & ESTABLISHED) != 0, starts)):
         last = None
-        for index, flag in enumerate(group["flags"].tolist()):
-            if (flag & (_UNUSED | REQUESTED)) == _UNUSED and (not flag & (CONTENT | LOGGED_IN) or flag & (ENFORCED | LOGGED_IN) == ENFORCED):
+        for index, (flag, only_looked) in enumerate(zip(group["flags"].tolist(), _only_looked(group["flags"]).tolist())):
+            if only_looked:
                 last = index
             elif flag & ESTABLISHED and last is not None:
                 one = Return(visits.look_up(group[last]), visits.look_up(group[index]))
                 last = None
                 if one.tls.start_ns - one.clear.end_ns <= AT_ONCE_NS:
                     yield one
+
+
+def _only_looked(flags: Any) -> Any:
+    """Whether a visit's flags, or an array of them, say that a client left the offer unused and nothing of value passed."""
+    return ((flags & (_UNUSED | REQUESTED)) == _UNUSED) & (((flags & (CONTENT | LOGGED_IN)) == 0) | ((flags & (ENFORCED | LOGGED_IN)) == ENFORCED))
 
 
 def _mixed(one: Mixture) -> Finding:

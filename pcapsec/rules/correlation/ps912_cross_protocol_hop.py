@@ -83,7 +83,7 @@ def _find(visits: Visits, site: Site) -> Answer:
         found.append(_finding(one))
         if len(found) == MAX_FINDINGS:  # they come in order of time
             break
-    return Answer(found, captures_of(visits, outgoing), losses(visits, rows[senders[rows["client"]] & ((flags & (UNSEEN_CLIENT | STARTED)) == UNSEEN_CLIENT)]))
+    return Answer(found, captures_of(visits, outgoing), losses(visits, rows, senders[rows["client"]] & ((flags & (UNSEEN_CLIENT | STARTED)) == UNSEEN_CLIENT)))
 
 
 def _relays(visits: Visits) -> dict[int, int]:

@@ -35,7 +35,7 @@ References
 from __future__ import annotations
 
 from ...records import Capture, Finding
-from ..comparing import Answer, answer, captures_of, finding_at, groups, losses, named, networks, once, root_of, session_ids, sizes
+from ..comparing import Answer, answer, captures_of, finding_at, losses, named, networks, once, root_of, session_ids
 from ..handshake import cut, when
 from ..innocence import CHANGE, LOST, OUTAGE, POLICY, SEVERAL_CLIENTS, SEVERAL_MACHINES, causes
 from ..offer_changes import FEWER, ONLY, OfferChange, offer_changes
@@ -58,12 +58,13 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 
 
 def _find(visits: Visits, site: Site) -> Answer:
-    rows = visits.sorted_by("server", "banner")
-    listed = rows[(rows["flags"] & LISTED) != 0]
-    starts = groups(listed, "server", "banner")
-    several = listed if not len(starts) else listed[sizes(starts, len(listed)) > 1]
-    unseen = rows[((rows["flags"] & (LISTED | CLEAR)) == CLEAR) & ((rows["flags"] & UNSEEN_SERVER) != 0)]
-    return Answer(findings(visits).values(), captures_of(visits, several), losses(visits, unseen))
+    import numpy
+
+    rows = visits.rows()
+    listed = (rows["flags"] & LISTED) != 0
+    often = numpy.bincount(rows["server"][listed], minlength=len(visits.servers.values)) > 1
+    unseen = ((rows["flags"] & (LISTED | CLEAR)) == CLEAR) & ((rows["flags"] & UNSEEN_SERVER) != 0)
+    return Answer(findings(visits).values(), captures_of(visits, rows, listed & often[rows["server"]]), losses(visits, rows, unseen))
 
 
 def findings(visits: Visits) -> dict[tuple[int, int], Finding]:

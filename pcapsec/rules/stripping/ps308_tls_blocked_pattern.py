@@ -34,13 +34,13 @@ from collections import Counter
 from typing import Any
 
 from ...records import Capture, Finding
-from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, named, networks, session_ids, used_in_clear
+from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, meeting, named, networks, session_ids, used_in_clear
 from ..handshake import cut, when
 from ..innocence import ALERT, OVERLOADED, OWN_TLS, REFUSAL, causes
 from ..rule import MAIL, Rule, Verdict
 from ..site import Site
 from ..visit_flags import ESTABLISHED, FAILED, RESET, STARTED, UNSEEN_CLIENT, UNSEEN_SERVER
-from ..visits import Visits
+from ..visits import Visits, ordered
 
 RULE = Rule(
     id="PS308", slug="tls-blocked-pattern", title="TLS to this server always fails while cleartext works", severity="high", confidence="medium",
@@ -59,14 +59,17 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 def _find(visits: Visits, site: Site) -> Answer:
     import numpy
 
-    rows = visits.sorted_by("server")
+    rows = visits.rows()
+    flags = rows["flags"]
+    compared = captures_of(visits, rows, (flags & (FAILED | ESTABLISHED)) != 0)
+    unclear = losses(visits, rows, ((flags & STARTED) != 0) & ((flags & (FAILED | ESTABLISHED)) == 0) & ((flags & (UNSEEN_CLIENT | UNSEEN_SERVER)) != 0))
+    rows = ordered(meeting(rows, ("server",), (flags & FAILED) != 0, used_in_clear(flags)), "server")
     starts, flags = groups(rows, "server"), rows["flags"]
     failed = (flags & FAILED) != 0
     silent = failed & numpy.isin(rows["reason"], [visits.texts.ids[reason] for reason in SILENT if reason in visits.texts.ids])
     often = numpy.add.reduceat(silent.astype("<i8"), starts) >= MIN_ATTEMPTS if len(starts) else has(silent, starts)
     blocked = often & has(used_in_clear(flags), starts) & ~has((flags & ESTABLISHED) != 0, starts)
-    unseen = rows[((flags & STARTED) != 0) & ((flags & (FAILED | ESTABLISHED)) == 0) & ((flags & (UNSEEN_CLIENT | UNSEEN_SERVER)) != 0)]
-    return Answer((_finding(visits, group) for group in chosen(rows, starts, blocked)), captures_of(visits, rows[(flags & (FAILED | ESTABLISHED)) != 0]), losses(visits, unseen))
+    return Answer((_finding(visits, group) for group in chosen(rows, starts, blocked)), compared, unclear)
 
 
 def _finding(visits: Visits, group: Any) -> Finding:
