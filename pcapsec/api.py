@@ -41,6 +41,7 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
         PcapsecError: an argument, the policy, a key log or `ca` is not well formed, or there is a key log and no tshark.
     """
     from . import pipeline
+    from .report.paths import build
     from .rules import Policy, all_rules
     from .secret import Fingerprints
     from .tables.frames import FrameSink, Result
@@ -70,7 +71,7 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
                            join=join, full_assessments=assessments == "full", keys=keys, trust=trust, fingerprints=fingerprints)
     if outcome.errors and not any(capture.packets for capture in outcome.captures):
         raise outcome.errors[0]
-    result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets)
+    result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets, paths=build(outcome.collected).paths)
     result.errors = list(outcome.errors)
     result.internal_errors = list(outcome.internal_errors)
     return result

@@ -167,9 +167,10 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
     _complain(outcome)
     if not quiet:
         if summarise and outcome.captures:
+            from ..report.paths import build
             from ..report.terminal import render
 
-            text = render(summary, outcome.captures, unread=[str(error) for error in outcome.errors], elapsed_s=time.monotonic() - begun)
+            text = render(summary, outcome.captures, unread=[str(error) for error in outcome.errors], elapsed_s=time.monotonic() - begun, paths=build(outcome.collected))
             _to_stdout([text.encode(sys.stdout.encoding or "utf-8", "replace")])
         if destination is not None:
             _closing_line(summary, destination.directory)
@@ -222,10 +223,11 @@ def _scratch(directory: str | None, csv_file: str | None) -> str | None:
 def _write(outcome: Any, destination: Any, csv_file: str | None, force: bool, scratch: str) -> None:
     """The final tables, from the runs of all workers."""
     if destination is not None:
+        from ..report.paths import build
         from ..rules import all_rules
         from ..tables.files import merge_runs
 
-        merge_runs([part["tables"] for part in outcome.partials], destination, outcome.captures, all_rules(), outcome.counts, scratch)
+        merge_runs([part["tables"] for part in outcome.partials], destination, outcome.captures, all_rules(), outcome.counts, scratch, paths=build(outcome.collected).paths)
     if csv_file is None:
         return
     from ..tables.files import findings_csv, write_file

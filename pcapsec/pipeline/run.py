@@ -20,6 +20,7 @@ from ..kernels.handshakes import G_ENTRY
 from ..protocols.x509_trust import TrustStore
 from ..records import Capture, Finding, RegularSession, Session
 from ..rules import Judge, Policy
+from ..rules.collected import Collected
 from ..secret import Fingerprints
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
 from . import wireshark
@@ -64,6 +65,7 @@ class Outcome:
     counts: dict[str, list[int]] = field(default_factory=dict)  # rule_id -> fail, pass, not applicable, not observable
     errors: list[CaptureError] = field(default_factory=list)  # inputs that could not be read
     internal_errors: list[str] = field(default_factory=list)  # faults of ours, with flow and offset
+    collected: Collected | None = None  # what all sessions together told
 
 
 def _parameters(filters: Filters | None, job: int, jobs: int, seed: int = 0) -> numpy.ndarray:
@@ -426,4 +428,5 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
     findings: list[Finding] = judge.capture(outcome.captures)
     if findings:
         sink.findings(findings)
+    outcome.collected = judge.site.collected
     outcome.counts = dict(judge.counts)

@@ -17,6 +17,8 @@ from rich.text import Text
 from ..records import SEVERITIES, Capture
 from ..tables.text import visible
 from .exchange_table import exchange_parts
+from .paths import Paths
+from .paths_table import path_parts
 from .progress import size, span
 from .summary import Account, Group, Server, Share, Summary
 from .words import MAX_CELL, STYLE, file_name as _file, n_of as _n, percent as _percent, when as _when, wire as _wire
@@ -54,7 +56,7 @@ TOLD = frozenset(("PS001", "PS002", "PS003", "PS004", "PS005", "PS008"))  # rule
 
 
 def render(summary: Summary, captures: list[Capture], *, unread: Iterable[str] = (), elapsed_s: float | None = None, file: TextIO | None = None,
-           width: int | None = None, color: bool | None = None) -> str:
+           width: int | None = None, color: bool | None = None, paths: Paths | None = None) -> str:
     """The whole summary as text, between 80 and 120 columns wide; without colour where `file` is no terminal or NO_COLOR is set.
 
     Args:
@@ -65,6 +67,7 @@ def render(summary: Summary, captures: list[Capture], *, unread: Iterable[str] =
         file: where it will be printed, which decides on width and colour; standard output when None.
         width: columns; found out when None.
         color: colour on or off; found out when None.
+        paths: ways of mail.
     """
     probe = Console(file=file)
     if width is None:
@@ -74,11 +77,11 @@ def render(summary: Summary, captures: list[Capture], *, unread: Iterable[str] =
     text = io.StringIO()  # rendered first and written by the caller: a reader that goes away is the caller's affair
     out = Console(file=text, width=min(max(width, NARROWEST), WIDEST), force_terminal=color, no_color=not color, color_system="standard" if color else None,
                   highlight=False, emoji=False, markup=False, legacy_windows=False)
-    _print(out, summary, captures, list(unread), elapsed_s)
+    _print(out, summary, captures, list(unread), elapsed_s, paths)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _print(out: Console, summary: Summary, captures: list[Capture], unread: list[str], elapsed_s: float | None) -> None:
+def _print(out: Console, summary: Summary, captures: list[Capture], unread: list[str], elapsed_s: float | None, paths: Paths | None) -> None:
     out.print(_head(captures, elapsed_s))
     out.print()
     out.print(_verdict(summary, captures))
@@ -86,6 +89,7 @@ def _print(out: Console, summary: Summary, captures: list[Capture], unread: list
         ("Findings, worst first", _findings(summary)),
         ("Passwords to change", _accounts(summary)),
         ("Exchange access, by server and account", exchange_parts(summary, out.width)),
+        ("Mail paths", path_parts(paths) if paths is not None else []),
         ("What this capture shows", _shares(summary, captures, out.width)),
         ("What this capture cannot show", _limits(summary, captures, unread)),
     ):

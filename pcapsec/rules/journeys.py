@@ -13,17 +13,18 @@ from ..records import Hop
 from .handshake import OBSOLETE
 from .trail import Leg, Trail, written_about
 from .visit_flags import ESTABLISHED
-from .visits import Visit, Visits
+from .visits import MORE, Visit, Visits
 
 QUEUE_NS = 3600 * 10**9  # how long a message may have waited between two steps
 CLOCK_NS = 300 * 10**9  # how wrong the clock behind a Received field may be
+LONG_NS = 600 * 10**9  # how long a conversation may take to deliver a message
 SOON_NS = 60 * 10**9  # a copy that goes on within that time, alone, is the same message
 MAX_CANDIDATES = 64  # conversations looked at for a step
 MAX_STEPS = 16
 LEAST_SHARE, ROOM_BYTES = 0.9, 8192  # of a message's size that a conversation inside TLS must have; what commands and TLS itself may add to it
 _SENDING = frozenset(("smtp", "submission", "submissions", "lmtp"))
 
-Pair = tuple[str, str]  # addresses of client and server
+Pair = tuple[str, str]  # address of the client; the server's address, or its name
 
 
 class Step(NamedTuple):
@@ -75,14 +76,14 @@ def _of_message(message_id: str, legs: list[Leg], sessions: "_Sessions") -> Iter
 def _back(message_id: str, leg: Leg, legs: list[Leg], sessions: "_Sessions") -> Journey:
     hops = sorted(leg.hops, key=lambda hop: hop.hop)
     writers = {hop.hop: newer.from_ip for hop, newer in zip(hops, hops[1:])}  # who wrote a field is who handed the message on
-    if hops and leg.sent:
-        writers[hops[-1].hop] = leg.client_ip
+    if hops:
+        writers[hops[-1].hop] = leg.client_ip if leg.sent else leg.ends.server_ip
     steps = []
     for hop in hops:
         wire = next((one for one in legs if one is not leg and written_about(one, leg) is hop), None)
         if wire is not None:
             steps.append(_captured(wire, hop))
-        elif not hop.local:
+        elif not hop.local and (hop.from_ip is None or hop.from_ip != writers.get(hop.hop)):
             steps.append(_told(hop, writers.get(hop.hop), leg, sessions))
     steps.append(_captured(leg, None))
     if leg.sent and not leg.bulk:
@@ -138,6 +139,7 @@ class _Sessions:
         self._visits = visits
         self._rows: Any = ()  # of visits; the lists hold places in it
         self._by_pair: dict[Pair, list[int]] = {}
+        self._by_name: dict[Pair, list[int]] = {}
         self._by_client: dict[str, list[int]] = {}
         self._by_server: dict[str, list[int]] = {}
         wanted = {leg.ends.server_ip for leg in legs if leg.sent} | {leg.client_ip for leg in legs} | {hop.from_ip for leg in legs for hop in leg.hops if hop.from_ip}
@@ -154,28 +156,32 @@ class _Sessions:
         kinds = numpy.zeros(len(visits.kinds.values), dtype=bool)
         kinds[[number for number, kind in enumerate(visits.kinds.values) if kind is not None and kind[1] in _SENDING]] = True
         rows = self._rows = rows[(near[rows["client"]] | ours[rows["server"]]) & kinds[rows["kind"]]]
-        for at, (one, other) in enumerate(zip(rows["client"].tolist(), rows["server"].tolist())):
+        texts = visits.texts.values
+        for at, (one, other, name) in enumerate(zip(rows["client"].tolist(), rows["server"].tolist(), rows["name"].tolist())):
             client, server = clients[one], servers[other][0]
+            if name > MORE:
+                self._by_name.setdefault((client, texts[name]), []).append(at)
             self._by_pair.setdefault((client, server), []).append(at)
             self._by_client.setdefault(client, []).append(at)
             self._by_server.setdefault(server, []).append(at)
 
     def inward(self, hop: Hop, server_ip: str | None, leg: Leg) -> list[Visit]:
         """Conversations inside TLS of which one is the step that a field tells of; none where some of them was not inside TLS."""
-        if server_ip is None or hop.from_ip is None or hop.from_ip == server_ip:
+        if hop.from_ip is None:
             return []
-        found = []
-        least = leg.size_bytes * LEAST_SHARE - ROOM_BYTES
-        for at in self._by_pair.get((hop.from_ip, server_ip), ()):
+        if hop.time_ns is not None:
+            begin, end = hop.time_ns - CLOCK_NS - LONG_NS, min(hop.time_ns + CLOCK_NS, leg.end_ns)
+        else:
+            begin, end = leg.ts_ns - QUEUE_NS, leg.end_ns
+        found, least = [], leg.size_bytes * LEAST_SHARE - ROOM_BYTES
+        places = {*self._between(self._by_pair.get((hop.from_ip, server_ip or ""), ()), begin, end), *self._between(self._by_name.get((hop.from_ip, hop.by_host or ""), ()), begin, end)}
+        if len(places) >= MAX_CANDIDATES:  # more than were looked at
+            return []
+        for at in sorted(places):
             row = self._rows[at]
-            start, end = int(row["start_ns"]), int(row["start_ns"]) + int(row["duration_ms"]) * 1_000_000
-            if hop.time_ns is not None:
-                near = start - CLOCK_NS <= hop.time_ns <= end + CLOCK_NS
-            else:
-                near = leg.ts_ns - QUEUE_NS <= start
-            if not near or start > leg.end_ns or row["bytes_client"] < least:
+            if hop.time_ns is not None and self._start(at) + int(row["duration_ms"]) * 1_000_000 < hop.time_ns - CLOCK_NS or row["bytes_client"] < least:
                 continue
-            if not row["flags"] & ESTABLISHED or len(found) == MAX_CANDIDATES:
+            if not row["flags"] & ESTABLISHED:
                 return []
             found.append(self._visits.look_up(row))
         return found
@@ -185,19 +191,19 @@ class _Sessions:
         begin, end = leg.ts_ns - SOON_NS, leg.end_ns + SOON_NS
         taken = self._between(self._by_server.get(leg.ends.server_ip, ()), begin, end)
         sent = self._between(self._by_client.get(leg.ends.server_ip, ()), begin, end)
-        if len(taken) != 1 or len(sent) != 1 or "%016x" % int(taken[0]["session_id"]) != leg.session_id.zfill(16):
+        if len(taken) != 1 or len(sent) != 1 or "%016x" % int(self._rows[taken[0]]["session_id"]) != leg.session_id.zfill(16):
             return None
-        row = sent[0]
+        row = self._rows[sent[0]]
         if not row["flags"] & ESTABLISHED or int(row["start_ns"]) < leg.ts_ns:
             return None
         if not leg.size_bytes <= row["bytes_client"] <= leg.size_bytes * 1.1 + ROOM_BYTES:
             return None
         return self._visits.look_up(row)
 
-    def _between(self, places: Sequence[int], begin: int, end: int) -> list[Any]:
+    def _between(self, places: Sequence[int], begin: int, end: int) -> list[int]:
         """The first few conversations that began between two times; they are in order of time."""
         first = bisect_left(places, begin, key=self._start)
-        return [self._rows[at] for at in places[first:first + MAX_CANDIDATES] if self._start(at) <= end]
+        return [at for at in places[first:first + MAX_CANDIDATES] if self._start(at) <= end]
 
     def _start(self, at: int) -> int:
         return int(self._rows[at]["start_ns"])

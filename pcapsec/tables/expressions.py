@@ -88,6 +88,11 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "device_id": "q.device_id", "cookies": "q.cookies", "set_cookies": "q.set_cookies", "session_cookie": "q.session_cookie",
         "email_seen": "q.email_seen", "rpc_target": "q.rpc_target", "decrypted": "decrypted",
     }),
+    "paths": ("p, n, t, P", {
+        **_PLACE, "session_id": "p.first.session_id", "path_id": "p.path_id", "path_verdict": "p.verdict", "complete": "p.complete", "step": "n", "role": "t.role", "sender": "t.sender",
+        "receiver": "t.receiver", "verdict": "t.verdict", "tls_version": "t.tls", "source": "t.source", "sessions": "t.n_sessions", "sessions_so": "t.n_worst", "senders": "t.n_senders",
+        "receivers": "t.n_receivers", "messages": "p.n_messages", "messages_sealed": "p.n_sealed", "from_domains": "p.from_domains", "to_domains": "p.to_domains",
+    }),
     "anomalies": ("a, protocol, side, P, E", {
         **_PLACE, **_ENDS, "protocol": "protocol", "code": "a.code", "side": "side", "stream_offset": "a.at", "detail": "a.detail or None",
     }),

@@ -68,9 +68,10 @@ class FileSink:
         self._flush()
         return FilePart(self._runs, self._rows.firsts)
 
-    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, First]) -> "FilePart":
+    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, First], paths: Iterable[Any] = ()) -> "FilePart":
         """The tables that only the end of the run can fill."""
         self._rows.captures(captures)
+        self._rows.paths(paths)
         self._rows.rule_summary(rules, counts, firsts)
         return self.close()
 
@@ -120,7 +121,7 @@ def line_encoder(table: str, format: str, reveal: bool) -> Callable[[tuple], str
 
 
 def merge_runs(parts: Iterable[FilePart], destination: "Destination", captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any],
-               directory: str, *, fingerprints: Fingerprints | None = None) -> list[str]:
+               directory: str, *, fingerprints: Fingerprints | None = None, paths: Iterable[Any] = ()) -> list[str]:
     """Write the final tables from the parts of all workers.
 
     Args:
@@ -128,13 +129,14 @@ def merge_runs(parts: Iterable[FilePart], destination: "Destination", captures: 
         destination: where and how.
         captures, rules, counts: for the captures and rule_summary tables.
         directory: of the runs.
+        paths: ways of mail, for the table of them.
 
     Returns:
         Paths of the tables.
     """
     whole = FilePart.joined(parts)
     last = FileSink(directory, destination.format, reveal=destination.reveal, fingerprints=fingerprints)
-    runs = whole.runs + last.finish(captures, rules, counts, whole.firsts).runs
+    runs = whole.runs + last.finish(captures, rules, counts, whole.firsts, paths).runs
     return [destination.write(table, first_of_each(merged(runs, table)) if table == "certificates" else merged(runs, table)) for table in schema.TABLES]
 
 

@@ -17,6 +17,7 @@ from .rows import UNKNOWN_TIME, Rows, join_firsts
 from .schema import Column
 from .text import BOOLEAN, cell, iso, json_cell, unguard
 
+LATER = frozenset(("paths",))  # tables that earlier versions did not write
 _NO_TIME = np.iinfo(np.int64).min  # NaT in int64
 
 
@@ -53,8 +54,8 @@ _SHA256 = [column.name for column in schema.columns("certificates", False)].inde
 
 
 class Result:
-    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, tls, certificates, rpc, http, assessments, rule_summary,
-    captures, anomalies.
+    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, paths, tls, certificates, rpc, http, assessments,
+    rule_summary, captures, anomalies.
 
     Args:
         tables: table -> DataFrame.
@@ -69,6 +70,7 @@ class Result:
     credentials: pd.DataFrame
     messages: pd.DataFrame
     hops: pd.DataFrame
+    paths: pd.DataFrame
     tls: pd.DataFrame
     certificates: pd.DataFrame
     rpc: pd.DataFrame
@@ -85,11 +87,13 @@ class Result:
         self.internal_errors: list[str] = []
 
     @classmethod
-    def of_parts(cls, parts: Iterable[FramePart], captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], *, reveal: bool = False) -> "Result":
+    def of_parts(cls, parts: Iterable[FramePart], captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], *, reveal: bool = False,
+                 paths: Iterable[Any] = ()) -> "Result":
         """Build the tables from what the sinks of all workers collected."""
         parts = list(parts)
         last = Rows(text=False, reveal=reveal)
         last.captures(captures)
+        last.paths(paths)
         last.rule_summary(rules, counts, join_firsts(part.firsts for part in parts))
         parts.append(FramePart(last))
         tables = {}
@@ -213,6 +217,9 @@ def load(directory: str | os.PathLike) -> Result:
             if os.path.exists(path):
                 break
         else:
+            if table in LATER:
+                tables[table] = frame(table, [])
+                continue
             raise OutputError(f"{folder} holds no table {table}; is it a directory that `pcapsec analyze -o` wrote?")
         try:
             tables[table] = _read(table, path, ending)

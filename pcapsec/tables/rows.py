@@ -457,6 +457,14 @@ class Rows:
         for capture in captures:
             self.entries["captures"].append((UNKNOWN_TIME if capture.first_ns is None else capture.first_ns, 0, self._write["captures"](capture)))
 
+    def paths(self, paths: Iterable[Any]) -> None:
+        """Ways of mail, a row for each step."""
+        for path in paths:
+            ts_ns, capture, frame, session_id = path.first
+            P = self._place_block(ts_ns, capture, frame)
+            for number, step in enumerate(path.steps, 1):
+                self.entries["paths"].append((ts_ns, tie_of(session_id), self._write["paths"](path, number, step, P)))
+
     def rule_summary(self, rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, tuple]) -> None:
         """One row per rule, in the order of their ids."""
         for rule_id in sorted(rules):

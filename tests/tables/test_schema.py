@@ -17,6 +17,7 @@ PROMISED = {
     "credentials": "time, protocol, mechanism, principal, domain, exposure, auth_result, auth_reason, secret_fp",
     "messages": "time, protocol, direction, mail_from, rcpt_to, reply_code, message_id, size_bytes, protection, n_hops, n_clear_hops",
     "hops": "message_id, hop, from_host, by_host, with_protocol, tls_version, tls_cipher, protected, time",
+    "paths": "time, path_id, path_verdict, complete, step, role, sender, receiver, verdict, tls_version, source, sessions, messages, messages_sealed",
     "tls": "version, offered_versions, cipher_suite, group, sni, alpn, ja4, resumed, established, alert, certificate_sha256, subject, sans, issuer, not_before, "
            "not_after, key_type, key_bits, signature_algorithm, chain_length, name_matches",
     "certificates": "sent_by, position, certificate_sha256, subject, sans, issuer, serial, not_before, not_after, key_type, key_bits, signature_algorithm, self_signed",
