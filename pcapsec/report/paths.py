@@ -122,12 +122,17 @@ class _Edge:
     def __init__(self, first: Place):
         self.counts = dict.fromkeys(WORST, 0)
         self.clients: set[str] = set()
-        self.versions: set[str | None] = set()
+        self.versions: dict[str, set[str | None]] = {word: set() for word in WORST}  # None: without TLS, or its version was not seen
         self.first = first
 
     def step(self, role: str, sender: str | None, receiver: str | None) -> PathStep:
         verdict = next(word for word in WORST if self.counts[word])
-        tls = (next(iter(self.versions)) if len(self.versions) == 1 else "TLS") or "TLS" if verdict in ("protected", "weak") and self.versions else None
+        versions = self.versions[verdict]
+        tls = next(iter(versions)) if len(versions) == 1 else "TLS" if None not in versions else None
+        if verdict == "protected":
+            tls = tls or "TLS"
+        elif verdict != "weak":
+            tls = None
         return PathStep(role, sender, receiver, verdict, tls, "captured", sum(self.counts.values()), self.counts[verdict], len(self.clients))
 
 
@@ -199,11 +204,11 @@ class _Seen:
                 return
             edge = self.edges[key] = _Edge(Place(visit.start_ns, visit.capture, visit.frame, visit.session_id))
         begun = visit.flags & STARTED and not visit.flags & ESTABLISHED
-        edge.counts["unknown" if visit.verdict == "weak" and begun else visit.verdict] += n
+        verdict = "unknown" if visit.verdict in ("weak", "protected") and begun else visit.verdict
+        edge.counts[verdict] += n
+        edge.versions[verdict].add(visit.version if visit.flags & ESTABLISHED else None)
         if sender is not None:
             edge.clients.add(visit.client_ip)
-        if visit.flags & ESTABLISHED:
-            edge.versions.add(visit.version)
 
     def label(self, address: str | None, name: str | None) -> str | None:
         """What a host is called: a name that a server gave or was asked for, else the one in a Received field or EHLO, else its address."""
@@ -272,7 +277,8 @@ class _Seen:
             edge = self.edges[key]
             for word, n in edge.counts.items():
                 whole.counts[word] += n
-            whole.versions |= edge.versions
+            for word, versions in edge.versions.items():
+                whole.versions[word] |= versions
             whole.clients |= edge.clients
         senders, receivers = {key[1] for key in keys}, {key[2] for key in keys}
         step = whole.step(keys[0][0], keys[0][1] if len(senders) == 1 else None, keys[0][2] if len(receivers) == 1 else None)
@@ -286,7 +292,7 @@ def _path(steps: list[PathStep], n_messages: int, n_sealed: int, from_domains: t
     verdict = min(known, key=WORST.index, default="unknown")
     if verdict == "exposed" and n_messages and n_sealed == n_messages:
         verdict = "weak"  # the way can be read, the content cannot
-    begun = n_messages > 0 or steps[0].role == "submission"  # messages tell where they come from
+    begun = steps[0].role == "submission" or n_messages > 0 and steps[0].role != "mailbox"  # Received fields tell where a message comes from
     complete = begun and all(step.source != "unseen" and step.verdict != "unknown" for step in steps)
     text = repr((from_domains, to_domains, [(step.role, step.sender, step.receiver, step.verdict, step.source, step.n_senders, step.n_receivers) for step in steps]))
     return MailPath(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(), verdict, complete, tuple(steps), n_messages, n_sealed, from_domains, to_domains, first)

@@ -12,7 +12,7 @@ from pcapsec.report.summary import Summary
 from pcapsec.report.terminal import render
 from pcapsec.rules import Judge
 from tests import sessions as made
-from tests.rules.conftest import make_login
+from tests.rules.conftest import make_login, make_message, make_session
 from tests.rules.correlation.test_same_message import MX, PC, RELAY, SECOND, STORE, T0, clear, inside
 
 
@@ -94,11 +94,24 @@ def test_some_of_the_conversations_in_clear():
     assert (path.verdict, path.steps[0].n_sessions, path.steps[0].n_worst) == ("exposed", 4, 1)
 
 
+def test_a_fetched_message_without_received_fields_tells_nothing_of_its_way():
+    fetched = make_session("imap", session_id="0007", client_ip=PC, server_ip=STORE, service="imap", first_clear_command="LOGIN",
+                           messages=[make_message(protocol="imap", direction="fetched", side=1, n_hops=0)])
+    [path] = paths_of(fetched)
+    assert (shown(path), path.complete) == ([("mailbox", None, "mail.example", "exposed", None, "captured")], False)
+
+
+def test_weak_and_without_tls_is_not_called_tls():
+    weak = inside(1, RELAY, MX, 5, tls_mode="none", tls=None, tls_started=False, messages=[make_message(size_bytes=0, message_id=None)], first_clear_command="MAIL")
+    [path] = paths_of(weak, inside(2, RELAY, MX, 6))
+    assert shown(path)[0] == ("relay", "relay.example", "mx.example", "weak", None, "captured")
+
+
 def test_handshakes_whose_end_was_not_seen_prove_nothing():
     session = inside(2, RELAY, MX, 5)
     session.tls.established = None
     [path] = paths_of(session)
-    assert (path.verdict, path.steps[0].verdict) in (("unknown", "unknown"), ("protected", "protected"))
+    assert (path.verdict, path.steps[0].verdict) == ("unknown", "unknown")
 
 
 def test_a_server_that_sends_to_many_is_one_path():
