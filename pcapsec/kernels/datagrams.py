@@ -1,4 +1,4 @@
-"""UDP that matters: the Initial packets of QUIC are kept, connectionless DCE/RPC is counted, everything else is passed over."""
+"""UDP that matters: the Initial packets of QUIC and IKE are kept, connectionless DCE/RPC and tunnels are counted, everything else is passed over."""
 from __future__ import annotations
 
 from numba import int64
@@ -6,10 +6,14 @@ from numba import int64
 from .flow_table import pair_hash
 from .jit import part
 from .layers import DPORT, DST_HIGH, DST_LOW, PAYLOAD_AT, PAYLOAD_LENGTH, SPORT, SRC_HIGH, SRC_LOW, TUNNEL, VLAN, WRAPPED
-from .memory import copy
+from .memory import copy, u32
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
+from .vpn import note_tunnel
 
 _LEAST = 20  # bytes of an Initial packet with two empty connection ids and next to nothing in it
+_IKE_PORT, _NAT_T = 500, 4500
+_IKE_HEADER = 28
+_IKE_MOST = 4096  # bytes kept of an IKE message: offers of every algorithm, a key of every kind and some certificates have room
 _RPC_HEADER = 80  # bytes of a connectionless PDU's header (C706 §12.5.2)
 
 
@@ -36,17 +40,51 @@ def is_rpc(data, at, end):
 
 
 @part
+def ike_at(data, at, end, packet):
+    """Where an IKE message begins, -1 when there is none: port 500, or 4500 behind four zero bytes (RFC 3948 §2.2), a version and exchange that exist, as long as it says (RFC 7296 §3.1)."""
+    if packet[SPORT] == _NAT_T or packet[DPORT] == _NAT_T:
+        if end - at < 4 or u32(data, at) != 0:
+            return -1
+        at += 4
+    elif packet[SPORT] != _IKE_PORT and packet[DPORT] != _IKE_PORT:
+        return -1
+    if end - at < _IKE_HEADER or u32(data, at + 24) != end - at or u32(data, at) == 0 and u32(data, at + 4) == 0:
+        return -1
+    exchange = int64(data[at + 18])
+    if data[at + 17] >> 4 == 2 and 34 <= exchange <= 44 or data[at + 17] >> 4 == 1 and (1 <= exchange <= 6 or exchange == 32 or exchange == 33):
+        return at
+    return -1
+
+
+@part
+def _readable(data, at, length):
+    """How many bytes of an IKE message are of use: all where it is not encrypted, else its header."""
+    encrypted = data[at + 16] == 46 or data[at + 16] == 53 if data[at + 17] >> 4 == 2 else data[at + 19] & 1
+    return _IKE_HEADER if encrypted else min(length, _IKE_MOST)
+
+
+@part
 def datagram(data, t, ts_ns, frame):
     """One UDP packet: DONE, or DATAGRAMS_FULL when the kept ones must be fetched before it is offered again."""
     packet, scalars, parameters = t.packet, t.scalars, t.parameters
     at, length = packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH]
+    kind = D_QUIC
     rpc = is_rpc(data, at, at + length)
     if not rpc and not is_initial(data, at, at + length):
-        return DONE
+        if parameters[P_JOB]:  # these are told by one worker, which sees them all
+            return DONE
+        begin = ike_at(data, at, at + length, packet)
+        if begin < 0:
+            if length >= 14:
+                note_tunnel(data, at, length, t, ts_ns, frame)
+            return DONE
+        kind = D_IKE
+        length = _readable(data, begin, at + length - begin)
+        at = begin
     s0, s1, d0, d1 = packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW]
     swapped = s0 > d0 or s0 == d0 and s1 > d1
     pair = pair_hash(d0, d1, s0, s1, parameters[P_SEED]) if swapped else pair_hash(s0, s1, d0, d1, parameters[P_SEED])
-    if parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
+    if kind != D_IKE and parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
         return DONE
     ports = (packet[SPORT] << 48) | (packet[DPORT] << 32) | packet[TUNNEL]
     if parameters[P_HOST_SET] and not ((s0 & parameters[P_HOST_MASK0]) == parameters[P_HOST0] and (s1 & parameters[P_HOST_MASK1]) == parameters[P_HOST1]
@@ -71,7 +109,7 @@ def datagram(data, t, ts_ns, frame):
     t.datagrams[row, D_FRAME] = frame
     t.datagrams[row, D_AT] = place
     t.datagrams[row, D_LENGTH] = length
-    t.datagrams[row, D_STATE] = (packet[WRAPPED] << WRAP_SHIFT) | (packet[VLAN] << VLAN_SHIFT)
+    t.datagrams[row, D_STATE] = (packet[WRAPPED] << WRAP_SHIFT) | (packet[VLAN] << VLAN_SHIFT) | kind
     scalars[DATAGRAM_TOP] = row + 1
     scalars[DATAGRAM_BYTES] = place + length
     return DONE

@@ -9,11 +9,12 @@ from __future__ import annotations
 from .calls import count_call
 from .datagrams import datagram
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
+from .ipsec import esp, note_ah
 from .jit import inlined, kernel, part
 from .keeping import drop, in_turn, store, tls_bytes_of_use, turns_to_tls
-from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
+from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, ESP, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
-                     UDP, UNDECODED, VLAN, WRAPPED, CUT, checksum_state, decode)
+                     UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode)
 from .names import note_names
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
@@ -23,14 +24,16 @@ from .sift import RPC as SAYS_RPC
 from .sift import SMB as SAYS_SMB
 from .sift import TLS as SAYS_TLS
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
+from .vpn import note_tunnel_tcp
 
+MAX_INSIDE = 6  # fragments that are whole, and ESP without encryption, one in the other, that are opened in one frame
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
 _TIME_MASK = (1 << 28) - 1
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
 
 
 @part
-def _classify(data, t, entry, side, sequence, port_kind):
+def _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame):
     """Look at a segment of an undecided flow; returns the class from now on."""
     flows, packet = t.flows, t.packet
     state = flows[entry, STATE]
@@ -58,6 +61,7 @@ def _classify(data, t, entry, side, sequence, port_kind):
         if port_kind:
             return MAIL
         if start_known:
+            note_tunnel_tcp(data, at, packet[PAYLOAD_LENGTH], t, ts_ns, frame)
             return OTHER
         tries = ((state >> TRIES_SHIFT) & 15) + 1
         flows[entry, STATE] = (state & ~(15 << TRIES_SHIFT)) | (tries << TRIES_SHIFT)
@@ -286,7 +290,7 @@ def _segment(data, t, ts_ns, frame):
         kind = state & CLASS_MASK
         if kind <= LAST_KEPT and not state & (COUNT_B if side else COUNT_A):
             if kind == UNDECIDED and not duplicate:
-                kind = _classify(data, t, entry, side, sequence, port_kind)
+                kind = _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame)
                 state = (flows[entry, STATE] & ~CLASS_MASK) | kind
                 if kind == HTTP or kind == SMB:
                     state &= ~(15 << TRIES_SHIFT)
@@ -424,14 +428,28 @@ def scan(data, frames, first, last, frame_base, t):
         code = DONE
         source = data
         slot = -1
-        if status == FRAGMENT:
-            slot = _gather(data, t, ts_ns)
-            if slot >= 0:
-                end = t.fragments[slot, 2]
-                packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
-                status = decode(t.fragment_data[slot], 0, end, -1, end, packet[FRAGMENT_PROTOCOL], packet)
-                source = t.fragment_data[slot]
+        if status == FRAGMENT or status == ESP:
+            for _inside in range(MAX_INSIDE):
+                if status == FRAGMENT and slot < 0:
+                    slot = _gather(source, t, ts_ns)
+                    if slot < 0:
+                        break
+                    end = t.fragments[slot, 2]
+                    packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
+                    source = t.fragment_data[slot]
+                    begin, wire_end, protocol = 0, end, packet[FRAGMENT_PROTOCOL]
+                elif status == ESP:
+                    protocol = esp(source, t, ts_ns, frame_base + i)
+                    if protocol < 0:
+                        break
+                    begin = packet[PAYLOAD_AT]
+                    end, wire_end = begin + packet[PAYLOAD_LENGTH], begin + packet[PAYLOAD_WIRE]
+                else:
+                    break
+                status = decode(source, begin, end, -1, wire_end, protocol, packet)
         if status == TCP:
+            if packet[WRAPPED] & W_AH:
+                note_ah(t, ts_ns, frame_base + i)
             code = _segment(source, t, ts_ns, frame_base + i)
             if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
                 scalars[C_SUPERFRAMES] += 1
@@ -448,7 +466,7 @@ def scan(data, frames, first, last, frame_base, t):
         scalars[NOW_NS] = ts_ns
         if status == UNDECODED:
             scalars[C_UNDECODED] += 1
-        elif status == OTHER_IP or status == UDP:
+        elif status == OTHER_IP or status == UDP or status == ESP:
             scalars[C_OTHER_IP] += 1
         elif status == FRAGMENT:
             scalars[C_FRAGMENTS] += 1

@@ -11,7 +11,7 @@ from .jit import part
 from .memory import i64, u16, u32
 
 # status of decode()
-UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT, UDP = 0, 1, 2, 3, 4, 5
+UNDECODED, TCP, OTHER_IP, FRAGMENT, CUT, UDP, ESP = 0, 1, 2, 3, 4, 5, 6
 MAX_LAYERS = 24  # a mirror of a mirror of MPLS over VXLAN is below 15; more is an attack on the loop
 
 # fields that decode() leaves in `packet`, int64[N_PACKET]
@@ -22,10 +22,12 @@ TCP_AT, TCP_LENGTH, TCP_CHECKSUM = 16, 17, 18
 IP_ID, IP_LENGTH, IP_VERSION, TTL = 19, 20, 21, 22
 TUNNEL, VLAN, WRAPPED = 23, 24, 25  # VNI or GRE key folded, innermost VLAN id, bit set of wrappings seen
 FRAGMENT_AT, FRAGMENT_MORE, FRAGMENT_ID, FRAGMENT_PROTOCOL, FRAGMENT_START, FRAGMENT_END = 26, 27, 28, 29, 30, 31
-N_PACKET = 32
+PROTOCOL, SPI = 32, 33  # of what decode() calls ESP: 50, 141 (WESP) or 17 (in UDP); of the innermost AH
+N_PACKET = 34
 
 # bits of WRAPPED
-W_VLAN, W_MPLS, W_PPPOE, W_GRE, W_ERSPAN, W_VXLAN, W_GENEVE, W_IPIP, W_GTP, W_TEREDO, W_AH = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024
+W_VLAN, W_MPLS, W_PPPOE, W_GRE, W_ERSPAN, W_VXLAN, W_GENEVE, W_IPIP, W_GTP, W_TEREDO, W_AH, W_ESP_NULL = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048
+_NAT_T = 4500  # ESP and IKE in UDP (RFC 3948)
 
 # what the loop is looking at
 _NONE, _ETHERNET, _ETHERTYPE, _IP, _IPV4, _IPV6, _PPP, _MPLS, _TRANSPORT = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -181,7 +183,7 @@ def decode(data, at, end, link, original_end, protocol, packet):
         original_end int64  where the frame would end had it not been cut
         protocol int64      IP protocol number, only for link -1
         packet int64[N_PACKET]  written
-    Returns: UNDECODED, TCP, UDP, OTHER_IP, FRAGMENT or CUT (an IP packet too short in the capture for its TCP header).
+    Returns: UNDECODED, TCP, UDP, ESP, OTHER_IP, FRAGMENT or CUT (an IP packet too short in the capture for its TCP header).
     """
     size = len(data)
     if at < 0 or end > size or at > end:
@@ -400,6 +402,11 @@ def decode(data, at, end, link, original_end, protocol, packet):
                     packet[DPORT] = u16(data, header_at + 2)
                     packet[PAYLOAD_AT] = header_at + 8
                     packet[PAYLOAD_LENGTH] = end - header_at - 8
+                    if (packet[SPORT] == _NAT_T and (packet[DPORT] == _NAT_T or packet[DPORT] > 1023) or packet[DPORT] == _NAT_T and packet[SPORT] > 1023) \
+                            and end - header_at >= 20 and u32(data, header_at + 8) != 0:  # four zero bytes lead IKE, a keep-alive has one byte (RFC 3948 §2)
+                        packet[PROTOCOL] = 17
+                        packet[PAYLOAD_WIRE] = transport_end - header_at - 8
+                        return ESP
                     return UDP
             elif protocol == 47:
                 kind, pos, ethertype = _gre(data, pos, end, packet)
@@ -411,11 +418,20 @@ def decode(data, at, end, link, original_end, protocol, packet):
             elif protocol == 137:
                 kind = _MPLS
             elif protocol == 51:  # AH (RFC 4302 §2): length in 32-bit words minus two
-                if pos + 8 > end:
+                if pos + 12 > end:
                     return CUT
                 packet[WRAPPED] |= W_AH
+                packet[SPI] = u32(data, pos + 4)
                 protocol = int64(data[pos])
                 pos += 4 * (int64(data[pos + 1]) + 2)
+            elif protocol == 50 or protocol == 141:  # ESP (RFC 4303), WESP (RFC 5840)
+                packet[PROTOCOL] = protocol
+                packet[SPORT] = 0
+                packet[DPORT] = 0
+                packet[PAYLOAD_AT] = pos
+                packet[PAYLOAD_LENGTH] = end - pos
+                packet[PAYLOAD_WIRE] = transport_end - pos
+                return ESP
             else:
                 return OTHER_IP
             original_end = transport_end
@@ -423,8 +439,8 @@ def decode(data, at, end, link, original_end, protocol, packet):
 
 
 @part
-def checksum_state(data, packet):
-    """Whether the TCP checksum holds (RFC 9293 §3.1): 1 right, 0 wrong, 2 left to offload (pseudo-header only), -1 not computable.
+def checksum_state(data, packet, protocol=6):
+    """Whether the TCP checksum holds (RFC 9293 §3.1), or that of UDP or ICMPv6: 1 right, 0 wrong, 2 left to offload (pseudo-header only), -1 not computable.
 
     The sum runs over 16-bit words with end-around carry; words are added as even and odd bytes so that the loop compiles to vector code.
     """
@@ -432,7 +448,7 @@ def checksum_state(data, packet):
     at = packet[TCP_AT]
     if length <= 0 or at + length > len(data) or packet[PAYLOAD_LENGTH] < packet[PAYLOAD_WIRE]:
         return -1
-    pseudo = length + 6
+    pseudo = length + protocol
     for i in range(4):
         word = packet[SRC_HIGH + i]
         if packet[IP_VERSION] == 4:

@@ -39,7 +39,7 @@ OVERWRITTEN = 1 << 23  # the start may have been seen and forgotten
 TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start; HTTP, SMB: how much of the turn is kept
 BASED_A, BASED_B = 1 << 28, 1 << 29  # BASE of the side is where the last hand-over ended
 HELLO_A, HELLO_B = 1 << 30, 1 << 31  # a segment of the side began with a TLS hello
-WRAP_SHIFT = 32  # 11 bits: wrappings, as in layers
+WRAP_SHIFT = 32  # 12 bits: wrappings, as in layers
 VLAN_SHIFT = 48  # 12 bits
 
 # --- one kept segment: int64[8]
@@ -78,6 +78,7 @@ LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 21, 22, 23
 C_RPC_UDP, C_RPC_UDP_BYTES = 20, 25  # connectionless DCE/RPC: packets and their bytes
 DATAGRAM_TOP, DATAGRAM_BYTES = 26, 27  # kept datagrams not yet fetched, and their bytes
+C_TUNNELS = 28  # 1: some tunnel was begun, so that its later packets are looked for
 CLASS_FLOWS, CLASS_BYTES = 32, 48  # sixteen each
 ARENA_FREE = 64  # one list head per size class
 N_SCALAR = 64 + 32
@@ -101,6 +102,7 @@ FRAGMENT_BYTES = 65536
 
 # --- one kept datagram: int64[10]: source and destination address, both ports and tunnel as in a flow's key, ts_ns, frame, place, length, state bits (wrappings, VLAN)
 D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+D_QUIC, D_IKE = 0, 1  # low bits of D_STATE: what it is
 N_DATAGRAM = 10
 DATAGRAMS = 4096
 DATAGRAM_ROOM = 4 << 20
@@ -109,6 +111,17 @@ DATAGRAM_ROOM = 4 << 20
 N_HIGH, N_LOW, N_NS, N_LENGTH = 0, 1, 2, 3
 NAME_ENTRIES = 1 << 15
 NAME_BYTES = 128  # longer names are left out
+
+# --- one security association or tunnel that hides what it carries: int64[N_CARRIER]; a set of WAYS rows is found by the hash of the first five words
+V_A0, V_A1, V_B0, V_B1, V_KEY = 0, 1, 2, 3, 4  # source and destination; kind << 32 | SPI, for tunnels the smaller end first and kind << 32 | ports
+V_PACKETS, V_BYTES, V_FIRST_NS, V_LAST_NS, V_FRAME, V_LAST_FRAME = 5, 6, 7, 8, 9, 10
+V_PORTS, V_STATE, V_FORM, V_PASSES, V_FAILS, V_SEQUENCE, V_ORDERLY, V_NEXT, V_WRAPPED = 11, 12, 13, 14, 15, 16, 17, 18, 19
+# PORTS: of the last packet in UDP, source << 16 | destination; STATE: CARRIER_*; FORM: bytes before the payload << 8 | bytes of ICV, of ESP that seems unencrypted; PASSES, FAILS: packets that
+# are whole without decryption, that cannot be; SEQUENCE, ORDERLY: the last sequence number, how often it went up by a little; NEXT: the last next header; tunnels: what an answer must repeat
+N_CARRIER = 20
+CARRIER_SETS = 1 << 10
+KIND_ESP, KIND_WESP, KIND_AH, KIND_WIREGUARD, KIND_OPENVPN, KIND_OPENVPN_TCP = 1, 2, 3, 4, 5, 6
+CARRIER_OPEN, CARRIER_CLEAR, CARRIER_SEALED = 0, 1, 2  # not known yet; ESP without encryption, a tunnel that was answered; ESP that hides what it carries
 
 # why scan() came back
 DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL, DATAGRAMS_FULL = 0, 1, 2, 3, 4, 5
@@ -132,6 +145,7 @@ class Tables(NamedTuple):
     datagrams: numpy.ndarray  # int64[DATAGRAMS, N_DATAGRAM]
     datagram_data: numpy.ndarray  # uint8[DATAGRAM_ROOM]
     calls: numpy.ndarray  # int64[CALL_ROWS, N_CALL]
+    carriers: numpy.ndarray  # int64[CARRIER_SETS * WAYS, N_CARRIER]
     packet: numpy.ndarray  # int64[N_PACKET], what decode() found
     scalars: numpy.ndarray  # int64[N_SCALAR]
     parameters: numpy.ndarray  # int64[N_PARAMETER]
@@ -153,5 +167,5 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
         names=numpy.zeros((NAME_ENTRIES, 4), dtype=numpy.int64), name_data=numpy.zeros(NAME_ENTRIES * NAME_BYTES, dtype=numpy.uint8),
         datagrams=numpy.zeros((DATAGRAMS, N_DATAGRAM), dtype=numpy.int64), datagram_data=numpy.zeros(DATAGRAM_ROOM, dtype=numpy.uint8),
-        calls=numpy.zeros((CALL_ROWS, N_CALL), dtype=numpy.int64),
+        calls=numpy.zeros((CALL_ROWS, N_CALL), dtype=numpy.int64), carriers=numpy.zeros((CARRIER_SETS * WAYS, N_CARRIER), dtype=numpy.int64),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)
