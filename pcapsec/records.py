@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
 from .service_records import (  # noqa: F401 - offered here to all
-    CLIENT, SERVER, Login, RpcSecurity, RpcContext, MapiFacts, RpcEndpoint, RpcFacts, HttpRequest, HttpFacts, RpcChannel, SmbFacts, Certificate, TlsOffer, TlsHandshake)
+    CLIENT, SERVER, Login, RpcSecurity, RpcContext, MapiFacts, RpcEndpoint, RpcFacts, HttpRequest, HttpFacts, RpcChannel, SmbFacts, Certificate, TlsOffer, TlsHandshake,
+    IkeProposal, IkeFacts, EspAssociation, EspFacts)
 
 INNER = 1 << 46  # added to offsets in the plaintext of TLS, which are positions in another stream
 SIDE_NAMES = ("client", "server")
@@ -226,6 +227,8 @@ class Facts:
     http: HttpFacts | None = None
     smb: SmbFacts | None = None
     channels: list[RpcChannel] | None = None  # RPC over HTTP, to be joined with the other channel's
+    ike: IkeFacts | None = None
+    esp: EspFacts | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -334,3 +334,67 @@ class TlsHandshake:
     alert_fatal: bool | None = None
     hidden_alert: int | None = None  # side whose first encrypted record of TLS 1.3 has the length of an alert
     client_random: bytes | None = None  # of the first ClientHello: what a key log names the connection by
+
+
+@dataclass(slots=True, kw_only=True)
+class IkeProposal:
+    """Algorithms of an IKE association, or one alternative of an offer."""
+
+    encryption: str | None = None  # AES-CBC, AES-GCM-16, 3DES; a number where it is unknown
+    key_bits: int | None = None  # as said; None: the algorithm has one size
+    integrity: str | None = None  # HMAC-SHA2-256-128; IKEv1 has one hash for both
+    prf: str | None = None
+    group: int | None = None  # Diffie-Hellman group or other key exchange method
+    more_groups: tuple[int, ...] = ()  # key exchanges beside it (RFC 9370)
+    auth_method: str | None = None  # IKEv1: PSK, RSA-signature, XAUTH-PSK
+
+    def words(self) -> tuple[str, ...]:
+        """The algorithms without the groups, as text."""
+        encryption = f"{self.encryption}-{self.key_bits}" if self.encryption is not None and self.key_bits else self.encryption
+        return tuple(dict.fromkeys(word for word in (encryption, self.integrity, self.prf) if word is not None))
+
+
+@dataclass(slots=True, kw_only=True)
+class IkeFacts:
+    """What two ends of IKE said in clear."""
+
+    version: str | None = None  # IKEv1, IKEv2
+    exchanges: tuple[str, ...] = ()  # kinds of exchanges in the order of their first message
+    mode: str | None = None  # IKEv1: main, aggressive
+    offered: tuple[str, ...] = ()  # algorithms and groups that the initiator proposed
+    auth_offered: tuple[str, ...] = ()  # IKEv1: how it would authenticate
+    chosen: IkeProposal | None = None  # what the responder took; None: its answer was not seen
+    error: str | None = None  # the responder's refusal: NO_PROPOSAL_CHOSEN
+    hash_seen: bool = False  # aggressive mode: the responder's hash passed in clear; with a shared secret it can be guessed from
+    identities: tuple[str | None, str | None] = (None, None)  # aggressive mode: who the initiator and the responder say they are
+    went_on: bool = False  # exchanges followed that need a finished one
+
+
+@dataclass(slots=True, kw_only=True)
+class EspAssociation:
+    """One direction of ESP or WESP, or of AH, by its SPI (RFC 4303 §2.1)."""
+
+    spi: int
+    source: str
+    destination: str
+    kind: str  # esp, wesp, ah
+    ports: tuple[int, int] | None = None  # of UDP that carries it; None: none does
+    packets: int = 0
+    bytes: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    frame: int = 0  # first, counted over the whole capture
+    orderly: int = 0  # how often the sequence number went up by a little
+    clear: bool = False  # it does not encrypt: what it carries was read
+    icv_bytes: int | None = None  # where it is clear
+    iv_bytes: int | None = None  # 8: GMAC (RFC 4543)
+    tested: int = 0  # packets that were whole without decryption
+    tunnel: bool | None = None  # where it is clear: whole IP packets are inside
+
+
+@dataclass(slots=True, kw_only=True)
+class EspFacts:
+    """The associations between two hosts."""
+
+    associations: list[EspAssociation] = field(default_factory=list)
+    n_more: int = 0  # associations that no longer fitted

@@ -1,19 +1,23 @@
-"""UDP that matters: the Initial packets of QUIC and IKE are kept, connectionless DCE/RPC and tunnels are counted, everything else is passed over."""
+"""UDP that matters: the Initial packets of QUIC, IKE and what begins a tunnel are kept, connectionless DCE/RPC is counted, everything else is passed over. ESP and AH are kept likewise.
+
+What hides or wraps mail (ESP, AH, tunnels) is only put aside here and worked on by a kernel of its own (carriers.py), which is compiled when a capture holds any.
+"""
 from __future__ import annotations
 
 from numba import int64
 
 from .flow_table import pair_hash
 from .jit import part
-from .layers import DPORT, DST_HIGH, DST_LOW, PAYLOAD_AT, PAYLOAD_LENGTH, SPORT, SRC_HIGH, SRC_LOW, TUNNEL, VLAN, WRAPPED
+from .layers import DPORT, DST_HIGH, DST_LOW, IP_ID, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, PROTOCOL, SPI, SPORT, SRC_HIGH, SRC_LOW, TTL, TUNNEL, VLAN, W_ESP_NULL, WRAPPED
 from .memory import copy, u32
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
-from .vpn import note_tunnel
 
 _LEAST = 20  # bytes of an Initial packet with two empty connection ids and next to nothing in it
-_IKE_PORT, _NAT_T = 500, 4500
-_IKE_HEADER = 28
-_IKE_MOST = 4096  # bytes kept of an IKE message: offers of every algorithm, a key of every kind and some certificates have room
+_IKE_PORT, _NAT_T, OPENVPN_PORT, _DNS_PORT = 500, 4500, 1194, 53
+_MOST = 4096  # bytes kept of IKE (offers of every algorithm, a key of every kind and some certificates have room) and of tunnels
+INITIATION = 148  # bytes of WireGuard's first packet (Donenfeld 2017, §5.4.2)
+RESET_CLIENT, RESET_CLIENT_3 = 0x38, 0x50  # P_CONTROL_HARD_RESET_CLIENT_V2 and _V3 with key 0 (OpenVPN, draft-openvpn-wire-protocol §4)
+HEADROOM = 40  # bytes before an ESP packet, where an IP header for what it carries can be written
 _RPC_HEADER = 80  # bytes of a connectionless PDU's header (C706 §12.5.2)
 
 
@@ -40,27 +44,23 @@ def is_rpc(data, at, end):
 
 
 @part
-def ike_at(data, at, end, packet):
-    """Where an IKE message begins, -1 when there is none: port 500, or 4500 behind four zero bytes (RFC 3948 §2.2), a version and exchange that exist, as long as it says (RFC 7296 §3.1)."""
-    if packet[SPORT] == _NAT_T or packet[DPORT] == _NAT_T:
-        if end - at < 4 or u32(data, at) != 0:
-            return -1
-        at += 4
-    elif packet[SPORT] != _IKE_PORT and packet[DPORT] != _IKE_PORT:
-        return -1
-    if end - at < _IKE_HEADER or u32(data, at + 24) != end - at or u32(data, at) == 0 and u32(data, at + 4) == 0:
-        return -1
-    exchange = int64(data[at + 18])
-    if data[at + 17] >> 4 == 2 and 34 <= exchange <= 44 or data[at + 17] >> 4 == 1 and (1 <= exchange <= 6 or exchange == 32 or exchange == 33):
-        return at
-    return -1
+def may_begin_openvpn(data, at, length, packet):
+    """A client's reset with key 0, on its port or with packet id 0 at its end; what it is worth is found out where tunnels are counted (vpn.py)."""
+    if length < 14 or data[at] != RESET_CLIENT and data[at] != RESET_CLIENT_3:
+        return False
+    return packet[SPORT] == OPENVPN_PORT or packet[DPORT] == OPENVPN_PORT or length < 100 and u32(data, at + length - 4) == 0 and packet[SPORT] != _DNS_PORT and packet[DPORT] != _DNS_PORT
 
 
 @part
-def _readable(data, at, length):
-    """How many bytes of an IKE message are of use: all where it is not encrypted, else its header."""
-    encrypted = data[at + 16] == 46 or data[at + 16] == 53 if data[at + 17] >> 4 == 2 else data[at + 19] & 1
-    return _IKE_HEADER if encrypted else min(length, _IKE_MOST)
+def _hides(data, at, length, t):
+    """D_IKE on its ports (on 4500 behind four zero bytes, RFC 3948 §2.2), D_TUNNEL for what begins WireGuard or OpenVPN or may go on with it, else -1."""
+    packet, known = t.packet, t.scalars[C_TUNNELS]
+    sport, dport, word = packet[SPORT], packet[DPORT], u32(data, at)
+    if sport == _IKE_PORT or dport == _IKE_PORT or word == 0 and (sport == _NAT_T or dport == _NAT_T):
+        return D_IKE
+    if word & 0xFFFFFF == 0:
+        return D_TUNNEL if known or word >> 24 == 1 and length == INITIATION else -1
+    return D_TUNNEL if known and 1 <= word >> 27 <= 11 or may_begin_openvpn(data, at, length, packet) else -1
 
 
 @part
@@ -71,22 +71,19 @@ def datagram(data, t, ts_ns, frame):
     kind = D_QUIC
     rpc = is_rpc(data, at, at + length)
     if not rpc and not is_initial(data, at, at + length):
-        if parameters[P_JOB]:  # these are told by one worker, which sees them all
+        if parameters[P_JOB] or length < 14:  # these are told by one worker, which sees them all
             return DONE
-        begin = ike_at(data, at, at + length, packet)
-        if begin < 0:
-            if length >= 14:
-                note_tunnel(data, at, length, t, ts_ns, frame)
+        kind = _hides(data, at, length, t)
+        if kind < 0:
             return DONE
-        kind = D_IKE
-        length = _readable(data, begin, at + length - begin)
-        at = begin
+        if kind == D_TUNNEL and scalars[C_TUNNELS] == 0:
+            scalars[C_TUNNELS] = 1
+        length = min(length, _MOST)
     s0, s1, d0, d1 = packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW]
     swapped = s0 > d0 or s0 == d0 and s1 > d1
     pair = pair_hash(d0, d1, s0, s1, parameters[P_SEED]) if swapped else pair_hash(s0, s1, d0, d1, parameters[P_SEED])
-    if kind != D_IKE and parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
+    if kind == D_QUIC and parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
         return DONE
-    ports = (packet[SPORT] << 48) | (packet[DPORT] << 32) | packet[TUNNEL]
     if parameters[P_HOST_SET] and not ((s0 & parameters[P_HOST_MASK0]) == parameters[P_HOST0] and (s1 & parameters[P_HOST_MASK1]) == parameters[P_HOST1]
                                        or (d0 & parameters[P_HOST_MASK0]) == parameters[P_HOST0] and (d1 & parameters[P_HOST_MASK1]) == parameters[P_HOST1]):
         return DONE
@@ -96,20 +93,45 @@ def datagram(data, t, ts_ns, frame):
         scalars[C_RPC_UDP] += 1
         scalars[C_RPC_UDP_BYTES] += length
         return DONE
-    row, place = scalars[DATAGRAM_TOP], scalars[DATAGRAM_BYTES]
+    return _keep(data, at, length, kind, t, ts_ns, frame)
+
+
+@part
+def carried(data, t, ts_ns, frame, kind):
+    """Put aside an ESP packet, the mere fact of AH, or the first segment of what may be OpenVPN: DONE, or DATAGRAMS_FULL."""
+    packet = t.packet
+    at, length = packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH]
+    if kind == D_AH:
+        length = 0
+    elif kind == D_TUNNEL_TCP:
+        length = min(length, _MOST)
+    elif length < 12 or packet[WRAPPED] & W_ESP_NULL:  # one inside the other is counted once
+        return DONE
+    else:
+        kind = D_ESP if packet[PROTOCOL] == 50 else D_WESP if packet[PROTOCOL] == 141 else D_ESP_UDP
+    return _keep(data, at, length, kind, t, ts_ns, frame)
+
+
+@part
+def _keep(data, at, length, kind, t, ts_ns, frame):
+    packet, scalars = t.packet, t.scalars
+    row, place = scalars[DATAGRAM_TOP], scalars[DATAGRAM_BYTES] + (HEADROOM if D_ESP <= kind <= D_ESP_UDP else 0)
     if row >= len(t.datagrams) or place + length > len(t.datagram_data):
         return DATAGRAMS_FULL if row else DONE
     copy(t.datagram_data, place, data, at, length)
-    t.datagrams[row, D_SRC0] = s0
-    t.datagrams[row, D_SRC1] = s1
-    t.datagrams[row, D_DST0] = d0
-    t.datagrams[row, D_DST1] = d1
-    t.datagrams[row, D_PORTS] = ports
+    t.datagrams[row, D_SRC0] = packet[SRC_HIGH]
+    t.datagrams[row, D_SRC1] = packet[SRC_LOW]
+    t.datagrams[row, D_DST0] = packet[DST_HIGH]
+    t.datagrams[row, D_DST1] = packet[DST_LOW]
+    t.datagrams[row, D_PORTS] = (packet[SPORT] << 48) | (packet[DPORT] << 32) | (packet[SPI] if kind == D_AH else packet[TUNNEL])
     t.datagrams[row, D_NS] = ts_ns
     t.datagrams[row, D_FRAME] = frame
     t.datagrams[row, D_AT] = place
     t.datagrams[row, D_LENGTH] = length
     t.datagrams[row, D_STATE] = (packet[WRAPPED] << WRAP_SHIFT) | (packet[VLAN] << VLAN_SHIFT) | kind
+    t.datagrams[row, D_IP] = packet[IP_ID] | (packet[TTL] << 16) | (packet[PAYLOAD_WIRE] << 24)
     scalars[DATAGRAM_TOP] = row + 1
     scalars[DATAGRAM_BYTES] = place + length
+    if kind > D_IKE:
+        scalars[C_CARRIED] += 1
     return DONE

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 
 from .calls import count_call
-from .datagrams import datagram
+from .datagrams import carried, datagram, may_begin_openvpn
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
-from .ipsec import esp, note_ah
 from .jit import inlined, kernel, part
 from .keeping import drop, in_turn, store, tls_bytes_of_use, turns_to_tls
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, ESP, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode)
+from .memory import u16
 from .names import note_names
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
@@ -24,9 +24,7 @@ from .sift import RPC as SAYS_RPC
 from .sift import SMB as SAYS_SMB
 from .sift import TLS as SAYS_TLS
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
-from .vpn import note_tunnel_tcp
 
-MAX_INSIDE = 6  # fragments that are whole, and ESP without encryption, one in the other, that are opened in one frame
 _SYN_FRESH_NS = 300_000_000_000  # a SYN older than five minutes belongs to another conversation
 _TIME_MASK = (1 << 28) - 1
 _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
@@ -61,7 +59,9 @@ def _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame):
         if port_kind:
             return MAIL
         if start_known:
-            note_tunnel_tcp(data, at, packet[PAYLOAD_LENGTH], t, ts_ns, frame)
+            length = packet[PAYLOAD_LENGTH]
+            if length >= 16 and u16(data, at) == length - 2 and may_begin_openvpn(data, at + 2, length - 2, packet):
+                carried(data, t, ts_ns, frame, D_TUNNEL_TCP)
             return OTHER
         tries = ((state >> TRIES_SHIFT) & 15) + 1
         flows[entry, STATE] = (state & ~(15 << TRIES_SHIFT)) | (tries << TRIES_SHIFT)
@@ -412,7 +412,7 @@ def scan(data, frames, first, last, frame_base, t):
 
     Args:
         data uint8[:]           the window
-        frames int64[n, 5]      offset, captured length, original length, ts_ns, link type
+        frames int64[n, 5]      offset, captured length, original length, ts_ns, link type; above the low 32 bits of the third: what is to be added to the frame number
         first, last int64       rows to take
         frame_base int64        number of row 0 over the whole capture, from 1
         t Tables                state, written
@@ -424,39 +424,30 @@ def scan(data, frames, first, last, frame_base, t):
         if ts_ns < parameters[P_SINCE] or ts_ns >= parameters[P_UNTIL]:
             continue
         at = frames[i, 0]
-        status = decode(data, at, at + frames[i, 1], frames[i, 4], at + max(frames[i, 1], frames[i, 2]), 0, packet)
+        frame = frame_base + i + (frames[i, 2] >> 32)
+        status = decode(data, at, at + frames[i, 1], frames[i, 4], at + max(frames[i, 1], frames[i, 2] & MASK32), 0, packet)
         code = DONE
         source = data
         slot = -1
-        if status == FRAGMENT or status == ESP:
-            for _inside in range(MAX_INSIDE):
-                if status == FRAGMENT and slot < 0:
-                    slot = _gather(source, t, ts_ns)
-                    if slot < 0:
-                        break
-                    end = t.fragments[slot, 2]
-                    packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
-                    source = t.fragment_data[slot]
-                    begin, wire_end, protocol = 0, end, packet[FRAGMENT_PROTOCOL]
-                elif status == ESP:
-                    protocol = esp(source, t, ts_ns, frame_base + i)
-                    if protocol < 0:
-                        break
-                    begin = packet[PAYLOAD_AT]
-                    end, wire_end = begin + packet[PAYLOAD_LENGTH], begin + packet[PAYLOAD_WIRE]
-                else:
-                    break
-                status = decode(source, begin, end, -1, wire_end, protocol, packet)
+        if status == FRAGMENT:
+            slot = _gather(data, t, ts_ns)
+            if slot >= 0:
+                end = t.fragments[slot, 2]
+                packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
+                status = decode(t.fragment_data[slot], 0, end, -1, end, packet[FRAGMENT_PROTOCOL], packet)
+                source = t.fragment_data[slot]
+        if status == ESP or packet[WRAPPED] & W_AH:
+            code = carried(source, t, ts_ns, frame, D_ESP if status == ESP else D_AH)
+            if code != DONE:
+                return i, code
         if status == TCP:
-            if packet[WRAPPED] & W_AH:
-                note_ah(t, ts_ns, frame_base + i)
-            code = _segment(source, t, ts_ns, frame_base + i)
+            code = _segment(source, t, ts_ns, frame)
             if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
                 scalars[C_SUPERFRAMES] += 1
                 scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
         elif status == UDP:
             note_names(source, t, ts_ns)
-            code = datagram(source, t, ts_ns, frame_base + i)
+            code = datagram(source, t, ts_ns, frame)
         if slot >= 0 and code == DONE:
             t.fragments[slot, 0] = 0
             t.fragments[slot, 1] = 0

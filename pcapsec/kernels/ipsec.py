@@ -54,6 +54,7 @@ def carrier(t, a0, a1, b0, b1, key, ts_ns, frame, length):
         rows[row, V_FRAME] = frame
         rows[row, V_WRAPPED] = (t.packet[WRAPPED] << WRAP_SHIFT) | (t.packet[VLAN] << VLAN_SHIFT)
     if rows[row, V_LAST_FRAME] != frame:  # a frame is offered again where a table was full
+        rows[row, V_LAST_FRAME] = frame
         rows[row, V_PACKETS] += 1
         rows[row, V_BYTES] += length
         rows[row, V_LAST_NS] = max(ts_ns, rows[row, V_LAST_NS])
@@ -61,11 +62,10 @@ def carrier(t, a0, a1, b0, b1, key, ts_ns, frame, length):
 
 
 @part
-def note_ah(t, ts_ns, frame):
+def note_ah(t, ts_ns, frame, length):
     """Count a packet that has AH over what decode() found, under the innermost addresses."""
     packet = t.packet
-    row = carrier(t, packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW], (KIND_AH << 32) | packet[SPI], ts_ns, frame, packet[PAYLOAD_LENGTH])
-    t.carriers[row, V_LAST_FRAME] = frame
+    carrier(t, packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW], (KIND_AH << 32) | packet[SPI], ts_ns, frame, length)
 
 
 @part
@@ -226,13 +226,10 @@ def esp(data, t, ts_ns, frame):
             return -1
     sequence = u32(data, at + 4)
     row = carrier(t, packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW], (kind << 32) | u32(data, at), ts_ns, frame, wire)
-    again = rows[row, V_LAST_FRAME] == frame
-    if not again:
-        rows[row, V_LAST_FRAME] = frame
-        rows[row, V_PORTS] = packet[SPORT] << 16 | packet[DPORT]
-        if 0 < sequence - rows[row, V_SEQUENCE] <= 64:
-            rows[row, V_ORDERLY] += 1
-        rows[row, V_SEQUENCE] = sequence
+    rows[row, V_PORTS] = packet[SPORT] << 16 | packet[DPORT]
+    if 0 < sequence - rows[row, V_SEQUENCE] <= 64:
+        rows[row, V_ORDERLY] += 1
+    rows[row, V_SEQUENCE] = sequence
     state = rows[row, V_STATE]
     if state == CARRIER_SEALED or kind == KIND_WESP and not plain:
         rows[row, V_STATE] = CARRIER_SEALED
@@ -244,7 +241,7 @@ def esp(data, t, ts_ns, frame):
         if state != CARRIER_CLEAR or rows[row, V_NEXT] != IPV4 and rows[row, V_NEXT] != IPV6:
             return -1
         return _open(packet, at + (rows[row, V_FORM] >> 8), end, end - length + wire, rows[row, V_NEXT])
-    if state == CARRIER_OPEN and kind == KIND_ESP and not again and not _try(data, at, end, rows, row, packet):
+    if state == CARRIER_OPEN and kind == KIND_ESP and not _try(data, at, end, rows, row, packet):
         return -1
     if rows[row, V_FORM] == 0:
         return -1
@@ -256,9 +253,8 @@ def esp(data, t, ts_ns, frame):
     if kind == KIND_WESP and state == CARRIER_OPEN:
         if _inside(data, at + before, stop, following, packet) != _GOOD:
             return -1
-        if not again:
-            rows[row, V_PASSES] += 1
-            rows[row, V_STATE] = CARRIER_CLEAR
+        rows[row, V_PASSES] += 1
+        rows[row, V_STATE] = CARRIER_CLEAR
     rows[row, V_NEXT] = following
     return _open(packet, at + before, stop, stop, following)
 

@@ -173,13 +173,19 @@ def _udp(data, at, end, packet):
 
 
 @part
+def inner_link(packet):
+    """What stands for the link type of an IP packet that was taken out of the one at hand: the wrappings around it, VLAN and tunnel."""
+    return -2 - (packet[WRAPPED] | packet[VLAN] << 12 | packet[TUNNEL] << 24)
+
+
+@part
 def decode(data, at, end, link, original_end, protocol, packet):
     """Peel a frame down to TCP.
 
     Args:
         data  uint8[:]      the window
         at, end  int64      the frame's captured bytes are data[at:end]
-        link  int64         LINKTYPE_ number; -1: `at` is a transport header of `protocol` whose addresses stand in `packet` already
+        link  int64         LINKTYPE_ number; -1: `at` is a transport header of `protocol` whose addresses stand in `packet` already; below: an IP packet, see `inner_link`
         original_end int64  where the frame would end had it not been cut
         protocol int64      IP protocol number, only for link -1
         packet int64[N_PACKET]  written
@@ -195,6 +201,12 @@ def decode(data, at, end, link, original_end, protocol, packet):
         packet[VLAN] = 0
         packet[WRAPPED] = 0
         kind, pos, ethertype = _first_layer(data, at, end, link)
+    elif link < -1:
+        about = -2 - link
+        packet[TUNNEL] = about >> 24
+        packet[VLAN] = (about >> 12) & 0xFFF
+        packet[WRAPPED] = about & 0xFFF
+        kind, pos = _IP, at
     else:
         kind, pos = _TRANSPORT, at
     seen_ip = link < 0
@@ -402,10 +414,10 @@ def decode(data, at, end, link, original_end, protocol, packet):
                     packet[DPORT] = u16(data, header_at + 2)
                     packet[PAYLOAD_AT] = header_at + 8
                     packet[PAYLOAD_LENGTH] = end - header_at - 8
+                    packet[PAYLOAD_WIRE] = transport_end - header_at - 8
                     if (packet[SPORT] == _NAT_T and (packet[DPORT] == _NAT_T or packet[DPORT] > 1023) or packet[DPORT] == _NAT_T and packet[SPORT] > 1023) \
                             and end - header_at >= 20 and u32(data, header_at + 8) != 0:  # four zero bytes lead IKE, a keep-alive has one byte (RFC 3948 §2)
                         packet[PROTOCOL] = 17
-                        packet[PAYLOAD_WIRE] = transport_end - header_at - 8
                         return ESP
                     return UDP
             elif protocol == 47:

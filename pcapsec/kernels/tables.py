@@ -78,7 +78,7 @@ LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 21, 22, 23
 C_RPC_UDP, C_RPC_UDP_BYTES = 20, 25  # connectionless DCE/RPC: packets and their bytes
 DATAGRAM_TOP, DATAGRAM_BYTES = 26, 27  # kept datagrams not yet fetched, and their bytes
-C_TUNNELS = 28  # 1: some tunnel was begun, so that its later packets are looked for
+C_TUNNELS, C_CARRIED = 28, 29  # 1: some tunnel may have been begun, 2: was begun, so that what may go on with it is kept; kept datagrams that kernels/carriers.py is for
 CLASS_FLOWS, CLASS_BYTES = 32, 48  # sixteen each
 ARENA_FREE = 64  # one list head per size class
 N_SCALAR = 64 + 32
@@ -100,10 +100,12 @@ FRAGMENT_SLOTS = 64
 FRAGMENT_BYTES = 65536
 # fragment meta, int64[12]: key hash, ts, total length (-1 unknown), bytes so far, address words 0..7 come from the packet that completes it
 
-# --- one kept datagram: int64[10]: source and destination address, both ports and tunnel as in a flow's key, ts_ns, frame, place, length, state bits (wrappings, VLAN)
-D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
-D_QUIC, D_IKE = 0, 1  # low bits of D_STATE: what it is
-N_DATAGRAM = 10
+# --- one kept datagram: int64[11]: source and destination address, both ports and tunnel as in a flow's key, ts_ns, frame, place, length, state bits (wrappings, VLAN, kind), and of what is
+# worked on in kernels: IP identification | TTL << 16 | length on the wire << 24
+D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE, D_IP = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+N_DATAGRAM = 11
+D_KIND = 15  # mask of the kind: the first two are handed to Python, the others are what kernels/carriers.py is for
+D_QUIC, D_IKE, D_ESP, D_WESP, D_ESP_UDP, D_AH, D_TUNNEL, D_TUNNEL_TCP = 0, 1, 2, 3, 4, 5, 6, 7
 DATAGRAMS = 4096
 DATAGRAM_ROOM = 4 << 20
 

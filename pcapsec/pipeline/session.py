@@ -14,7 +14,8 @@ from .services import provider_of, service_of, sureness
 
 _DAY_NS = 86_400_000_000_000
 _WRAP_NAMES = ((layers.W_VLAN, "vlan"), (layers.W_MPLS, "mpls"), (layers.W_PPPOE, "pppoe"), (layers.W_GRE, "gre"), (layers.W_ERSPAN, "erspan"),
-               (layers.W_VXLAN, "vxlan"), (layers.W_GENEVE, "geneve"), (layers.W_IPIP, "ipip"), (layers.W_GTP, "gtp"), (layers.W_TEREDO, "teredo"), (layers.W_AH, "ah"))
+               (layers.W_VXLAN, "vxlan"), (layers.W_GENEVE, "geneve"), (layers.W_IPIP, "ipip"), (layers.W_GTP, "gtp"), (layers.W_TEREDO, "teredo"), (layers.W_AH, "ah"),
+               (layers.W_ESP_NULL, "esp-null"))
 _MASK64 = (1 << 64) - 1
 _addresses: dict[tuple[int, int], str] = {}
 

@@ -10,7 +10,7 @@ from typing import Iterator, Sequence
 
 import numpy
 
-from ..kernels import assembly, flow_table, flows, handshakes, names, tables
+from ..kernels import assembly, carriers, flow_table, flows, handshakes, names, tables
 
 SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
 LINGER_NS = 2_000_000_000  # after FIN or RST: repeated segments are no new conversation; mail is remembered four times as long
@@ -95,6 +95,7 @@ class Engine:
                         numpy.zeros(handshakes.N_WORK, dtype=numpy.int64), numpy.zeros(KEY_BYTES, dtype=numpy.uint8),
                         numpy.zeros((MAX_READY, handshakes.N_REGULAR), dtype=numpy.int64), numpy.zeros(MAX_READY, dtype=numpy.uint8))
         self._fetched: list[tuple[list[int], bytes]] = []
+        self._aside: tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray] | None = None  # the other datagrams and their bytes, which take turns; frames found inside
 
     @property
     def scalars(self) -> numpy.ndarray:
@@ -107,6 +108,18 @@ class Engine:
         Args:
             data: uint8[:] window; frames: int64[n, 5] as kernels/walk.py writes them; frame_base: number of row 0 over the whole capture.
         """
+        yield from self._scan(data, frames, n_frames, frame_base)
+        yield from self._fetch()
+        self._since_sweep += n_frames
+        if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.LIVE_BYTES] > self._live_after_sweep + SWEEP_BYTES:
+            self._since_sweep = 0
+            yield from self._collect(SETTLE_NS, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
+            if self.scalars[tables.LIVE_BYTES] > len(self.tables.arena) // 2:
+                yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT // 16)
+            self._live_after_sweep = int(self.scalars[tables.LIVE_BYTES])
+
+    def _scan(self, data: numpy.ndarray, frames: numpy.ndarray, n_frames: int, frame_base: int) -> Iterator[Batch]:
+        """Walk frames into the tables, and make room where they are full."""
         row, status = flows.scan(data, frames, 0, n_frames, frame_base, self.tables)
         while status != tables.DONE:
             yield from self._make_room(status)
@@ -115,13 +128,6 @@ class Engine:
             if (row, status) == refused and status not in (tables.INDEX_FULL, tables.DATAGRAMS_FULL):  # all was emptied for it and it still does not fit
                 self.scalars[tables.C_UNKEPT] += 1
                 row, status = flows.scan(data, frames, row + 1, n_frames, frame_base, self.tables)
-        self._since_sweep += n_frames
-        if self._since_sweep >= SWEEP_FRAMES or self.scalars[tables.LIVE_BYTES] > self._live_after_sweep + SWEEP_BYTES:
-            self._since_sweep = 0
-            yield from self._collect(SETTLE_NS, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT)
-            if self.scalars[tables.LIVE_BYTES] > len(self.tables.arena) // 2:
-                yield from self._collect(0, LINGER_NS, IDLE_MAIL_NS, IDLE_OTHER_NS, KEPT_LIMIT // 16)
-            self._live_after_sweep = int(self.scalars[tables.LIVE_BYTES])
 
     def finish(self) -> Iterator[Batch]:
         """The capture is over: everything that is left."""
@@ -143,17 +149,39 @@ class Engine:
 
     def fetch_datagrams(self) -> list[tuple[list[int], bytes]]:
         """The datagrams kept since the last call: rows as kernels/tables.py lays them out, and payloads."""
-        self._fetch()
         fetched, self._fetched = self._fetched, []
         return fetched
 
-    def _fetch(self) -> None:
-        scalars = self.scalars
+    def carriers(self) -> list[list[int]]:
+        """Associations of ESP and AH, and tunnels, as they stand: rows as kernels/tables.py lays them out (V_ columns)."""
+        rows = self.tables.carriers
+        return rows[rows[:, tables.V_PACKETS] > 0].tolist()
+
+    def _fetch(self) -> Iterator[Batch]:
+        """Take the kept datagrams out of the tables; what ESP carries without encryption is walked like any other frame."""
+        scalars, t = self.scalars, self.tables
         n = int(scalars[tables.DATAGRAM_TOP])
+        if not n:
+            return
+        rows, data, n_bytes, n_inside = t.datagrams, t.datagram_data, int(scalars[tables.DATAGRAM_BYTES]), 0
+        if scalars[tables.C_CARRIED]:
+            if self._aside is None:
+                self._aside = numpy.zeros_like(rows), numpy.zeros_like(data), numpy.zeros((len(rows), 5), dtype=numpy.int64)
+            other_rows, other_data, inside = self._aside
+            n, n_inside = carriers.examine(t, rows, data, n, inside)
+            if n_inside:  # they may keep datagrams in turn, for which there is room: no more and no larger ones
+                self.tables = t._replace(datagrams=other_rows, datagram_data=other_data)
+                self._aside = rows, data, inside
         if n:
-            data = self.tables.datagram_data[:int(scalars[tables.DATAGRAM_BYTES])].tobytes()
-            self._fetched += [(row, data[row[tables.D_AT]:row[tables.D_AT] + row[tables.D_LENGTH]]) for row in self.tables.datagrams[:n].tolist()]
-            scalars[tables.DATAGRAM_TOP] = scalars[tables.DATAGRAM_BYTES] = 0
+            payloads = data[:n_bytes].tobytes()
+            self._fetched += [(row, payloads[row[tables.D_AT]:row[tables.D_AT] + row[tables.D_LENGTH]]) for row in rows[:n].tolist()]
+        scalars[tables.DATAGRAM_TOP] = scalars[tables.DATAGRAM_BYTES] = scalars[tables.C_CARRIED] = 0
+        if n_inside:
+            now = int(scalars[tables.NOW_NS])
+            yield from self._scan(data, inside, n_inside, 0)
+            scalars[tables.NOW_NS] = now
+            scalars[tables.C_FRAMES] -= n_inside  # they were counted as what they stood in
+            yield from self._fetch()
 
     def prepare(self, data: numpy.ndarray, frames: numpy.ndarray) -> None:
         """Run each kernel of the engine on nothing."""
@@ -221,7 +249,7 @@ class Engine:
         """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""
         t = self.tables
         if status == tables.DATAGRAMS_FULL:
-            self._fetch()
+            yield from self._fetch()
             return
         if status == tables.INDEX_FULL:
             index = numpy.zeros(len(t.index) * 2, dtype=numpy.int32)
