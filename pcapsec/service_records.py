@@ -386,6 +386,7 @@ class EspAssociation:
     frame: int = 0  # first, counted over the whole capture
     orderly: int = 0  # how often the sequence number went up by a little
     clear: bool = False  # it does not encrypt: what it carries was read
+    sealed: bool = False  # packets were tried, and none can be read without decryption
     icv_bytes: int | None = None  # where it is clear
     iv_bytes: int | None = None  # 8: GMAC (RFC 4543)
     tested: int = 0  # packets that were whole without decryption

@@ -24,10 +24,12 @@ from ..rules.collected import Collected
 from ..secret import Fingerprints
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
 from . import wireshark
+from .carriers import CarrierRows
 from .channels import Channels
 from .conversation import HOME_PORTS, Conversation
 from .decryption import Decryption
 from .endpoints import Endpoints
+from .ike import IkeAssociations
 from .keylog import KeyLog
 from .places import Files
 from .quic import QuicConnections
@@ -129,7 +131,7 @@ class _Worker:
         self.channels = Channels()
         files = self.files = Files()
         self.regular = Regular(self.judge, files.locate)
-        quic = QuicConnections(files.locate)
+        quic, associations, carriers = QuicConnections(files.locate), IkeAssociations(files.locate), CarrierRows(engine, self.job)
         self.open: dict[int, Conversation] = {}
         self.open_rows = 0
         seen = 0
@@ -144,15 +146,23 @@ class _Worker:
                 self._batch(batch)
             datagrams = engine.fetch_datagrams()
             if datagrams:
-                self._judge(quic.take(datagrams))
+                of_ike = [one for one in datagrams if one[0][tables.D_STATE] & tables.D_KIND == tables.D_IKE]
+                self._judge(quic.take([one for one in datagrams if one[0][tables.D_STATE] & tables.D_KIND == tables.D_QUIC] if of_ike else datagrams) + associations.take(of_ike))
+            carriers.look()
             seen = base + window.n_frames - 1
             if self.progress is not None:
                 self.progress(bytes_before + window.bytes_done, bytes_total, self.n_findings)
         for batch in engine.finish():
             self._batch(batch)
-        self._judge(quic.settle() + self._with_endpoints(self.channels.settle()))
+        self._judge(quic.settle() + associations.settle() + self._with_endpoints(self.channels.settle()))
+        carriers.settle(self.judge.site.collected.carriers, files.locate, self._asked_for)
         self._judge(decryption.run(files.read, self.errors, self.faults))
         self._account(engine, source.captures)
+
+    def _asked_for(self, row: list[int]) -> bool:
+        """Whether an association or tunnel has an end that `--host` names."""
+        p = self.parameters
+        return not p[tables.P_HOST_SET] or any((row[at] & p[tables.P_HOST_MASK0]) == p[tables.P_HOST0] and (row[at + 1] & p[tables.P_HOST_MASK1]) == p[tables.P_HOST1] for at in (0, 2))
 
     def _account(self, engine: Engine, files: list[Capture]) -> None:
         scalars = engine.scalars
@@ -390,19 +400,20 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         results = [work(0, lambda endpoints: endpoints)]
         reports = [report for report, _sink in results]
         sink = results[0][1]
-        _judge_captures(outcome, reports, sink, policy)
+        _judge_captures(outcome, reports, sink, policy, full_assessments)
         outcome.partials = [sink.close()]
         return outcome
     reports = fork(work, n_jobs, outcome)
     sink = make_sink(n_jobs)
-    _judge_captures(outcome, reports, sink, policy)
+    _judge_captures(outcome, reports, sink, policy, full_assessments)
     outcome.partials.append(sink.close())
     return outcome
 
 
-def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy | None) -> None:
-    """Add up what the workers say and run the rules that look at captures as a whole."""
+def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy | None, full: bool) -> None:
+    """Add up what the workers say, judge the sessions that only all of them together can choose, and run the rules that look at captures as a whole."""
     judge = Judge(policy)
+    judge.full = full
     for number, report in enumerate(reports):
         outcome.internal_errors.extend(report["faults"])
         told = {str(error) for error in outcome.errors}
@@ -425,6 +436,13 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
                     mine.flows_by_class[name] = (flows + n, known + size)
         judge.merge(report["counts"])
         judge.site.collected.merge(report.pop("collected"))
+    for session in judge.site.collected.carriers.sessions():
+        judge.session(session)
+        sink.session(session)
+        for capture in outcome.captures:
+            if capture.name == session.capture:
+                capture.sessions += 1
+                break
     findings: list[Finding] = judge.capture(outcome.captures)
     if findings:
         sink.findings(findings)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..records import CLIENT, Session, TlsHandshake
 from .accounts import Accounts
+from .carriers import Carriers
 from .requests import MAIL_SERVICES, MAX_LISTED
 from .trail import Trail
 from .visits import Visits
@@ -69,6 +70,7 @@ class Collected:
         trail: messages, for those that were seen on several hops.
         visits: conversations with mail servers, for rules that compare them.
         accounts: logins.
+        carriers: IPsec and tunnels, and the hosts of mail conversations.
         n_more: hosts and servers that no longer fitted.
     """
 
@@ -80,6 +82,7 @@ class Collected:
         self.trail = Trail()
         self.visits = Visits()
         self.accounts = Accounts()
+        self.carriers = Carriers()
         self.n_more = 0
 
     def session(self, session: Session, of_mail: bool = True) -> None:
@@ -181,6 +184,7 @@ class Collected:
         self.trail.merge(other.trail)
         self.visits.merge(other.visits)
         self.accounts.merge(other.accounts)
+        self.carriers.merge(other.carriers)
         for name, uses in other.keys.items():
             for spki, use in uses.items():
                 self._key(name, spki, use)

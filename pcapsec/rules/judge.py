@@ -15,11 +15,11 @@ from ..secret import Fingerprints, Secret
 from .policy import Policy
 from .registry import all_rules
 from .requirements import UNPROTECTED
-from .rule import ANY, FAIL, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule, Verdict, finding_id, not_observable
+from .rule import ANY, FAIL, IPSEC, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
 from .suppressions import Suppressions
-from .verdict import is_sound, layered_verdict, session_verdict
+from .verdict import ipsec_verdict, is_sound, layered_verdict, session_verdict
 from .webnames import of_mail
 from .visits import is_mail
 
@@ -48,7 +48,7 @@ class _Plan:
         self.session_rules = [rule for rule in of_session if rule.category != "capture"]
         self.all_of_session = self.quality_rules + self.session_rules
         self.session_judges = [rule.judge for rule in self.session_rules]
-        self.verdict = layered_verdict if protocol in LAYERED else session_verdict
+        self.verdict = layered_verdict if protocol in LAYERED else ipsec_verdict if protocol in IPSEC else session_verdict
         self.several = any(rule.several for rule in self.session_rules)
         self.message_rules = [rule for rule in mine if rule.scope == "message"]
         self.index_of = {rule.id: index for index, rule in enumerate(self.rules)}
@@ -205,6 +205,7 @@ class Judge:
         if session.inner is not None and session.inner.messages:
             site.collected.trail.take(session, session.inner, True)
         site.collected.visits.take(session)
+        site.collected.carriers.take(session)
         return key, tuple(site.consulted)
 
     def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:
@@ -254,6 +255,7 @@ class Judge:
         site.collected.session(session, alike.key[0] is not _ELSEWHERE)
         if alike.is_mail:
             site.collected.visits.take(session)
+            site.collected.carriers.take(session)
         if self.full:
             session.assessments = profile.spelt_out()  # type: ignore[assignment]
         session.findings = findings

@@ -21,7 +21,8 @@ ACCESS = ("imap", "pop3", "nntp", "managesieve")
 MAIL = SMTP + ACCESS
 RPC = ("dcerpc", "http", "smb")  # what carries DCE/RPC: TCP itself, RPC over HTTP, named pipes
 TOKENS = RPC + ("ldap",)  # where logins are NTLM or Kerberos tokens as they are, without SASL's base64
-PROTOCOLS = MAIL + TOKENS + ("tls",)
+IPSEC = ("esp", "ike")  # what may lie under a session, as rows of their own
+PROTOCOLS = MAIL + TOKENS + ("tls",) + IPSEC
 TLS = ("tls",) + MAIL + ("ldap", "http")  # where TLS begins: at once, or after STARTTLS or its like
 ANY = ("any",)  # every conversation, whatever its protocol
 

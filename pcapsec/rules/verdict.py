@@ -12,6 +12,7 @@ from __future__ import annotations
 from ..records import CLIENT, SERVER, Facts, HttpRequest, Login, RpcContext, RpcSecurity, Session
 from .exchange import PRIVACY, contexts, exchange_contexts, is_unknown, lost
 from .handshake import is_weak
+from .ike_strength import weaknesses
 from .logins import is_anonymous_command
 from .requests import MAIL_SERVICES, is_page_around
 
@@ -149,3 +150,12 @@ def _ldap_verdict(facts: Facts) -> str:
 
 def _is_strong_layer(login: Login) -> bool:
     return login.exposure == "ticket" and login.details.get("layer") == "confidentiality" and _kerberos_strength(login) == "strong"
+
+
+def ipsec_verdict(session: Session, facts: Facts) -> str:
+    """ESP: weak where an association does not encrypt, protected where all that were tried could not be read. IKE: by what was chosen."""
+    if facts.ike is not None:
+        return "weak" if weaknesses(facts.ike) else "protected" if facts.ike.chosen is not None else "unknown"
+    if facts.esp is None or not facts.esp.associations:
+        return "unknown"
+    return "weak" if any(one.clear for one in facts.esp.associations) else "protected" if all(one.sealed for one in facts.esp.associations) else "unknown"

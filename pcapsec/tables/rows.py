@@ -48,19 +48,26 @@ class _Packed(dict):
 _packed = _Packed()
 
 
-def community_id(client_ip: str, client_port: int, server_ip: str, server_port: int) -> str:
-    """Community ID v1 of a TCP conversation with seed 0: SHA-1 over both endpoints, the smaller first. Source: the Community ID specification, version 1."""
+_PROTOCOL_NUMBERS = {"quic": 17, "ike": 17, "esp": 50}  # all others are TCP
+_OVER_UDP = {"quic": "udp", "ike": "isakmp", "esp": "esp"}  # what stands for the ports in a display filter; those of IPsec change on the way
+
+
+def community_id(client_ip: str, client_port: int, server_ip: str, server_port: int, number: int = 6) -> str:
+    """Community ID v1 of a conversation with seed 0: SHA-1 over both endpoints, the smaller first, and the IP protocol's number. Source: the Community ID specification, version 1."""
     one, two = _packed[client_ip], _packed[server_ip]
     if one > two or one == two and client_port > server_port:
         one, two, client_port, server_port = two, one, server_port, client_port
-    digest = hashlib.sha1(b"\0\0" + one + two + b"\x06\0" + (client_port << 16 | server_port).to_bytes(4, "big"), usedforsecurity=False).digest()
+    ports = (client_port << 16 | server_port).to_bytes(4, "big") if number != 50 else b""
+    digest = hashlib.sha1(b"\0\0" + one + two + bytes((number, 0)) + ports, usedforsecurity=False).digest()
     return "1:" + binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
 def display_filter(s: Session) -> str:
     """A Wireshark display filter for the conversation: addresses, ports, and the frames of the input that holds its start."""
     kind = "ipv6" if ":" in s.client_ip else "ip"
-    text = (f"{kind}.addr == {s.client_ip} && {kind}.addr == {s.server_ip} && tcp.port == {s.client_port} && tcp.port == {s.server_port}")
+    over = _OVER_UDP.get(s.protocol, "tcp")
+    ports = f"{over}.port == {s.client_port} && {over}.port == {s.server_port}" if over in ("tcp", "udp") else over
+    text = f"{kind}.addr == {s.client_ip} && {kind}.addr == {s.server_ip} && {ports}"
     if s.last_frame < s.frame:  # it ends in the next file: no last frame in this one
         return f"{text} && frame.number >= {s.frame}"
     return f"{text} && frame.number in {{{s.frame}..{s.last_frame}}}"
@@ -325,7 +332,8 @@ class Rows:
         return known
 
     def _community(self, s: Session) -> str:
-        return community_id(s.client_ip, s.client_port, s.server_ip, s.server_port)
+        number = _PROTOCOL_NUMBERS.get(s.protocol, 6)
+        return community_id(s.client_ip, s.client_port, s.server_ip, s.server_port, 17 if number == 50 and s.client_port else number)
 
     def _place(self, s: Session, side: int | None, at: int | None, places: dict) -> tuple[int, Any, str, int]:
         """Time, place block, capture and frame of a stream offset; the session's first frame when there is none."""

@@ -85,12 +85,12 @@ PLACE = (
 ENDS = (
     _own("session_id", "the conversation; equal in any file, window, job or run", "a judgement on a whole capture"),
     _own("client_ip", "who opened the connection", "a judgement on a whole capture"),
-    _count("client_port", "its port", "UInt16", missing="a judgement on a whole capture"),
+    _count("client_port", "its port; 0: ESP, which has none", "UInt16", missing="a judgement on a whole capture"),
     _own("server_ip", "who was connected to", "a judgement on a whole capture"),
     _count("server_port", "its port", "UInt16", missing="a judgement on a whole capture"),
 )
 NAMES = (
-    _word("protocol", "what the bytes prove: smtp, lmtp, imap, pop3, nntp, managesieve, http, dcerpc, ldap, smb, tls, unknown", "a judgement on a whole capture"),
+    _word("protocol", "what the bytes prove: smtp, lmtp, imap, pop3, nntp, managesieve, http, dcerpc, ldap, smb, tls, esp, ike, unknown", "a judgement on a whole capture"),
     _word("service", "what it is for: smtp, submission, imaps …", "no port or content told"),
     _text("server_name", "best name of the server: from SNI, else from its greeting or the Host header", "none was seen"),
 )

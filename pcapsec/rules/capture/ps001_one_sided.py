@@ -35,6 +35,8 @@ RULE = Rule(
 
 
 def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
+    if session.protocol == "esp":  # its associations are one-way, and may take two ways
+        return NOT_APPLICABLE
     client, server = session.bytes_client, session.bytes_server
     if client and server:
         return PASS
