@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CaptureError", "PcapsecError", "analyze", "load", "__version__"]
+__all__ = ["CaptureError", "PcapsecError", "analyze", "compare", "load", "__version__"]
 
 if TYPE_CHECKING:
-    from .api import analyze, load
+    from .api import analyze, compare, load
     from .errors import CaptureError, PcapsecError
 
-_HOMES = {"analyze": "api", "load": "api", "CaptureError": "errors", "PcapsecError": "errors"}
+_HOMES = {"analyze": "api", "compare": "api", "load": "api", "CaptureError": "errors", "PcapsecError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterable
 from .errors import CaptureError, OutputError
 
 if TYPE_CHECKING:
+    import pandas
+
     from .tables.frames import Result
 
 
@@ -77,6 +79,56 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
     return result
 
 
+class Comparison:
+    """Two captures of the same traffic beside one another; columns are told in pcapsec/tables/schema.py.
+
+    Attributes:
+        findings: a row for each conversation whose bytes were changed between the two points.
+        differences: a row for each range of bytes that differs.
+        pairs: a row for each conversation that is in both captures, with the kind of box that must stand between.
+        outcome: counts: conversations and connections seen at one point alone and why, offset of the clocks, inputs that could not be read.
+    """
+
+    findings: "pandas.DataFrame"
+    differences: "pandas.DataFrame"
+    pairs: "pandas.DataFrame"
+
+    def __init__(self, tables: "dict[str, pandas.DataFrame]", outcome: Any):
+        self.findings, self.differences, self.pairs, self.outcome = tables["findings"], tables["differences"], tables["pairs"], outcome
+
+    def __repr__(self) -> str:
+        return f"Comparison(pairs: {len(self.pairs)}, differences: {len(self.differences)}, findings: {len(self.findings)})"
+
+
+def compare(inside: str | os.PathLike | BinaryIO, outside: str | os.PathLike | BinaryIO, *, policy: Any = None, host: str | None = None, port: int | None = None,
+            since: str | int | None = None, until: str | int | None = None) -> Comparison:
+    """Compare two captures of the same traffic, taken at two points of its way: which bytes were changed between them.
+
+    Args:
+        inside, outside: a path (file, directory, glob, "-" for standard input) or a binary file object each.
+        policy, host, port, since, until: as for `analyze`.
+
+    Returns:
+        Comparison: DataFrames findings, differences, pairs.
+
+    Raises:
+        CaptureError: one of them could not be read.
+        PcapsecError: an argument or the policy is not well formed.
+    """
+    from . import pipeline
+    from .rules import Policy
+    from .tables.comparison import ComparisonFrames
+    from .times import parse_time
+
+    if isinstance(policy, (str, os.PathLike)):
+        policy = Policy.load(os.fspath(policy))
+    filters = pipeline.Filters(host=host, port=port, since_ns=parse_time(since), until_ns=parse_time(until))
+    sink = ComparisonFrames()
+    paths = [one if hasattr(one, "read") else os.fspath(one) for one in (inside, outside)]
+    outcome = pipeline.compare(*paths, sink=sink, policy=policy, filters=filters)
+    return Comparison(sink.frames(), outcome)
+
+
 def load(directory: str | os.PathLike) -> "Result":
     """Read the tables that `Result.save` or `pcapsec analyze -o` wrote.
 
@@ -94,4 +146,4 @@ def load(directory: str | os.PathLike) -> "Result":
     return read(directory)
 
 
-__all__ = ["CaptureError", "OutputError", "analyze", "load"]
+__all__ = ["CaptureError", "Comparison", "OutputError", "analyze", "compare", "load"]

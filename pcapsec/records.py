@@ -417,3 +417,39 @@ class Capture:
     time_backsteps: int = 0  # packets more than 1 h older than the newest before them
     flows_by_class: dict[str, tuple[int, int]] = field(default_factory=dict)  # class -> (flows, payload bytes)
     unknown_starts: int = 0  # flows whose SYN slot had been overwritten
+
+
+@dataclass(slots=True, kw_only=True)
+class Difference:
+    """Bytes of one side of a conversation that are not the same at two places of the network. What stands in pairs is (at the first tap, at the second)."""
+
+    side: int  # whose bytes: CLIENT or SERVER
+    kind: str  # in the direction in which they travel: removed, added, changed
+    meaning: str  # what it does: offer-removed, offer-masked, command-garbled, reply-injected, … (pipeline/comparison_words.py)
+    what: str  # what the bytes are: greeting, capability, command, reply, login, content, header, tls, bytes
+    at: tuple[int, int]  # stream offset of the first byte; where there is nothing, the offset at which it would stand
+    length: tuple[int, int]
+    word: str | None = None  # the protocol word that it is about: a keyword, a command, a reply code
+    shown: tuple[str | None, str | None] = (None, None)  # the line in protocol words; None: nothing stands there, or it holds more than protocol words
+    frames: tuple[int, int] = (0, 0)  # of that offset
+    times_ns: tuple[int, int] = (0, 0)
+    captures: tuple[str, str] = ("", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class TapPair:
+    """One conversation as it was captured at two places."""
+
+    sessions: tuple[Session, Session]  # at the first tap and at the second; only who, when and what was spoken is filled in
+    joined_by: str  # what told that they are one: sequence-numbers, endpoints, tls-random, content, time
+    box: str  # what must stand between: none, router, nat, resegmenting, sequence-rewriting, tcp-proxy, tls-proxy, tls-one-sided
+    changed: tuple[str, ...] = ()  # what else differs: addresses, ports, sequence-numbers, segments, ttl, tcp-options, tls
+    near_client: int | None = None  # the tap that is nearer to the client; None: nothing tells
+    differences: list[Difference] = field(default_factory=list)  # at most MAX_DIFFERENCES of pipeline/comparison_streams.py
+    n_differences: int = 0  # all of them
+    compared_bytes: int = 0  # of both sides, at the first tap
+    equal_bytes: int = 0
+    unknown_bytes: tuple[int, int] = (0, 0)  # lost, cut, encrypted otherwise or not kept at each tap, as far as their number is known
+    unknown: tuple[str, ...] = ()  # why not all could be compared: loss, late-start, early-end, one-sided, encrypted, not-kept
+    fault: str | None = None  # a fault of ours stopped the comparison
+    tls: tuple[str | None, str | None] = (None, None)  # TLS version at each tap; None: clear, or not seen

@@ -46,6 +46,7 @@ class Talk:
     server_port: int = 25
     isn: tuple[int, int] = (1000, 5000)
     step_ns: int = 1_000_000
+    ttl: tuple[int, int] = (64, 64)
     segments: list[Segment] = field(default_factory=list)
     next: list[int] = field(default_factory=lambda: [0, 0])
     clock: int = START_NS
@@ -101,10 +102,10 @@ class Talk:
             checksum ^= 0x5555
         tcp = tcp[:16] + struct.pack("!H", checksum) + tcp[18:]
         if src.version == 4:
-            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), segment.identification, 0, 64, 6, 0, src.packed, dst.packed)
+            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), segment.identification, 0, self.ttl[segment.side], 6, 0, src.packed, dst.packed)
             head = head[:10] + struct.pack("!H", ones_complement(head)) + head[12:]
             return head + tcp
-        return struct.pack("!IHBB16s16s", 6 << 28, len(tcp), 6, 64, src.packed, dst.packed) + tcp
+        return struct.pack("!IHBB16s16s", 6 << 28, len(tcp), 6, self.ttl[segment.side], src.packed, dst.packed) + tcp
 
     def frame(self, segment: Segment) -> bytes:
         """An Ethernet frame."""

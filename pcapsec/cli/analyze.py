@@ -133,8 +133,8 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
         check_target(csv_file, force)
     progress = None if quiet else Progress()
     if not quiet:
-        _say_what_takes_long()
-    with tempfile.TemporaryDirectory(prefix=".pcapsec-", dir=_scratch(directory, csv_file), ignore_cleanup_errors=True) as scratch:
+        say_what_takes_long()
+    with tempfile.TemporaryDirectory(prefix=".pcapsec-", dir=scratch_of(directory, csv_file), ignore_cleanup_errors=True) as scratch:
 
         def make_sink(worker: int) -> Sinks:
             parts: dict[str, Any] = {"summary": Summary() if summarise else Tally()}
@@ -171,7 +171,7 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
             from ..report.terminal import render
 
             text = render(summary, outcome.captures, unread=[str(error) for error in outcome.errors], elapsed_s=time.monotonic() - begun, paths=build(outcome.collected))
-            _to_stdout([text.encode(sys.stdout.encoding or "utf-8", "replace")])
+            to_stdout([text.encode(sys.stdout.encoding or "utf-8", "replace")])
         if destination is not None:
             _closing_line(summary, destination.directory)
     return code
@@ -187,7 +187,7 @@ def _tell(policy: Any) -> None:
         say(f"pcapsec: {note}")
 
 
-def _say_what_takes_long() -> None:
+def say_what_takes_long() -> None:
     """The first run compiles; nobody shall wonder for what he waits."""
     from ..kernels.jit import FOLDER, is_compiled
 
@@ -211,7 +211,7 @@ def _key(path: str | None) -> bytes | None:
     return key
 
 
-def _scratch(directory: str | None, csv_file: str | None) -> str | None:
+def scratch_of(directory: str | None, csv_file: str | None) -> str | None:
     """Where rows are put aside: beside what they become, where there is room for it; the system's place for standard output and the summary."""
     if directory is not None:
         return directory
@@ -236,7 +236,7 @@ def _write(outcome: Any, destination: Any, csv_file: str | None, force: bool, sc
     if csv_file != "-":
         write_file(csv_file, pieces, force)
         return
-    _to_stdout(pieces)
+    to_stdout(pieces)
 
 
 def _verify(outcome: Any, filtered: bool) -> None:
@@ -254,7 +254,7 @@ def _verify(outcome: Any, filtered: bool) -> None:
         pass
 
 
-def _to_stdout(pieces: Iterable[bytes]) -> None:
+def to_stdout(pieces: Iterable[bytes]) -> None:
     """Write and flush; a reader that has gone is no error and takes nothing from the exit code."""
     from .main import leave_pipe
 

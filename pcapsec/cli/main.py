@@ -14,7 +14,7 @@ import click
 from .. import __version__
 from ..errors import CaptureError, PcapsecError
 
-COMMANDS = {"analyze": "analyze", "rules": "rules", "explain": "explain"}  # name -> module; those that work
+COMMANDS = {"analyze": "analyze", "compare": "compare", "rules": "rules", "explain": "explain"}  # name -> module; those that work
 DONE, FOUND, USAGE, UNREADABLE, FAULT = range(5)
 
 

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from ..protocols.x509_trust import TrustStore
+from .comparison import Comparison
+from .comparison import run as compare
 from .keylog import KeyLog
 from .run import Filters, Outcome, run
 
-__all__ = ["Filters", "KeyLog", "Outcome", "TrustStore", "run"]
+__all__ = ["Comparison", "Filters", "KeyLog", "Outcome", "TrustStore", "compare", "run"]

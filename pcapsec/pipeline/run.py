@@ -70,7 +70,7 @@ class Outcome:
     collected: Collected | None = None  # what all sessions together told
 
 
-def _parameters(filters: Filters | None, job: int, jobs: int, seed: int = 0) -> numpy.ndarray:
+def parameters_of(filters: Filters | None, job: int = 0, jobs: int = 1, seed: int = 0) -> numpy.ndarray:
     """int64[N_PARAMETER] for the kernels."""
     p = numpy.zeros(tables.N_PARAMETER, dtype=numpy.int64)
     p[tables.P_JOB], p[tables.P_JOBS], p[tables.P_SEED] = job, jobs, seed
@@ -108,7 +108,7 @@ class _Worker:
         self.trust = trust
         self.judge = Judge(policy, fingerprint=fingerprints.of if fingerprints is not None else None)
         self.judge.full = full
-        self.parameters = _parameters(filters, job, jobs, seed)
+        self.parameters = parameters_of(filters, job, jobs, seed)
         self.jobs = jobs
         self.job = job
         self.progress = progress
@@ -374,7 +374,7 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
     except CaptureError as error:
         outcome.errors.append(error)
         return outcome
-    _parameters(filters, 0, 1)
+    parameters_of(filters, 0, 1)
     total = sum(max(0, item.size or 0) for group in groups for item in group)
     splittable = jobs > 1 and all(item.plain for group in groups for item in group)
     n_jobs = jobs if splittable else 1

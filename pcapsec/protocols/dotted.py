@@ -196,6 +196,11 @@ class DottedParser(LayeredParser):
         """Whether a server line has the form of a reply."""
         raise NotImplementedError
 
+    def awaits(self, side: int) -> str:
+        if side == SERVER:
+            return "list" if isinstance(self.bulk[SERVER], ListBlock) else super().awaits(SERVER)
+        return "token" if self.exchange is not None else super().awaits(side)
+
     def is_command(self, line: bytes) -> bool:
         return line.partition(b" ")[0].strip().upper() in self.verbs
 

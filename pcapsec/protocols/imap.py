@@ -43,6 +43,12 @@ class ImapParser(CommandSide):
     _open: tuple[MessageReader, bytes, str, int, int] | None = None  # fetched message that may go on: reader, number, part, next octet, first length
     _whole = True  # the literal under way ends its message
 
+    def awaits(self, side: int) -> str:
+        if side == CLIENT and self._auth is not None:
+            return "token"
+        taker = self._server_taker if side == SERVER else self._client_taker
+        return "content" if taker is not None else super().awaits(side)
+
     def server_line(self, line: bytes, at: int) -> None:
         """`response = *(continue-req / response-data) response-done` (RFC 9051 §9)."""
         taker = self._server_taker

@@ -69,6 +69,9 @@ class LayeredParser(LineParser):
     _deferred: list[tuple[int, bytes, int]] | tuple = ()  # compressed bytes that came in the chunk of the answer, or before it
     _waiting_at = 0
 
+    def awaits(self, side: int) -> str:
+        return "content" if self._inflaters is not None or self.facts.sasl_wrapped else super().awaits(side)
+
     def where(self, side: int, at: int) -> int:
         """The stream offset of an event whose place among the plain bytes is `at`."""
         return at if self._inflaters is None else self._chunk_at[side]

@@ -183,6 +183,10 @@ class LineParser:
 
     # --- for the pipeline
 
+    def awaits(self, side: int) -> str:
+        """What the next bytes of a side are: "line" of the protocol, "list" (lines that name capabilities), "token" of a login, else "content", which may be anything."""
+        return "content" if self.bulk[side] is not None or self._skipping[side] else "line"
+
     def feed(self, side: int, data: bytes, at: int) -> None:
         """Bytes of one side in conversation order; `at` is the stream offset of the first.
 

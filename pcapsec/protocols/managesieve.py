@@ -60,6 +60,11 @@ class ManageSieveParser(LayeredParser):
         self._token_use: str = ""  # initial, client, server
         self._damaged = False
 
+    def awaits(self, side: int) -> str:
+        if self._continued[side]:
+            return "content"
+        return "token" if side == CLIENT and self._auth is not None else super().awaits(side)
+
     # --- client
 
     def client_line(self, line: bytes, at: int) -> None:

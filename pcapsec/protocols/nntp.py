@@ -57,6 +57,9 @@ class NntpParser(DottedParser):
         self.simple: Login | None = None  # AUTHINFO SIMPLE: the client's next line is name and password
         self.article_due = False  # POST or IHAVE passed: a header line from the client begins the article, also when the server's 340 is not seen
 
+    def awaits(self, side: int) -> str:
+        return "token" if side == CLIENT and (self.simple is not None or self.article_due) else super().awaits(side)
+
     def is_reply(self, line: bytes) -> bool:
         return line[:3].isdigit() and line[3:4] in (b" ", b"\r", b"") and b"1" <= line[:1] <= b"5"
 

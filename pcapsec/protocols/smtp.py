@@ -68,6 +68,11 @@ class SmtpParser(SmtpCommands):
 
     # --- bytes to lines and replies
 
+    def awaits(self, side: int) -> str:
+        if side or self._state == COMMAND:
+            return super().awaits(side)
+        return "token" if self._state == TOKENS else "content"
+
     def feed(self, side: int, data: bytes, at: int) -> None:
         """Bytes of one side; one whole line, or content, in a state that needs no care is what most calls bring, and goes straight to its place."""
         if not data or self._waiting or self._switching or self._rest[side] or self._skipping[side]:

@@ -10,7 +10,7 @@ import time
 import traceback
 from typing import Any, Callable, Iterable
 
-from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login, RegularSession, Session
+from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login, RegularSession, Session, TapPair
 from ..secret import Fingerprints, Secret
 from .policy import Policy
 from .registry import all_rules
@@ -39,7 +39,7 @@ class _Plan:
     """Which rules a protocol has, in order of ids."""
 
     def __init__(self, rules: Iterable[Rule], protocol: str, hint: str | None, with_tls: bool):
-        self.rules = [rule for rule in rules if rule.scope != "capture"]
+        self.rules = [rule for rule in rules if rule.scope not in ("capture", "comparison")]
         self.applies = {rule.id for rule in self.rules if (rule.protocols == ANY or protocol in rule.protocols) and (with_tls or rule.category != "tls")}
         self.unparsed = {rule.id for rule in self.rules if hint in rule.protocols} if hint else set()
         mine = [rule for rule in self.rules if rule.id in self.applies]
@@ -303,6 +303,15 @@ class Judge:
                     self._totals[rule.id][VERDICTS.index(one.name)] += 1
         return findings
 
+    def comparison(self, pair: TapPair) -> None:
+        """Judge one conversation that was captured at two places: fill findings of its first session."""
+        session = pair.sessions[0]
+        rules = [rule for rule in self.rules.values() if rule.scope == "comparison"]
+        for rule, answer in zip(rules, _sorted_out(self._carefully(rules, session, pair), session.findings)):
+            self._totals[rule.id][VERDICTS.index(answer.name)] += 1
+        if session.findings:
+            self._settle(session, session.findings)
+
     @property
     def counts(self) -> dict[str, list[int]]:
         """rule_id -> [n_fail, n_pass, n_not_applicable, n_not_observable]: of sessions, or of captures for rules about those."""
@@ -324,7 +333,7 @@ class Judge:
         """Call the rules about the quality of the capture, for a session that is not sound."""
         return _sorted_out(self._carefully(plan.quality_rules, session, facts), findings)
 
-    def _carefully(self, rules: list[Rule], session: Session, facts: Facts) -> list[Finding | Verdict]:
+    def _carefully(self, rules: list[Rule], session: Session, facts: Facts | TapPair) -> list[Finding | Verdict]:
         """What each rule about the session says, or that it failed."""
         outcomes: list[Finding | Verdict] = []
         for rule in rules:

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ..records import CLIENT, SERVER, Capture, Session
 
-SCOPES = ("login", "message", "session", "capture")
+SCOPES = ("login", "message", "session", "capture", "comparison")
 CATEGORIES = {"0": "capture", "1": "credential", "2": "cleartext", "3": "stripping", "4": "tls", "5": "rpc", "6": "web", "7": "message", "8": "network",
               "9": "correlation"}  # by the first digit of the id
 VERDICTS = ("fail", "pass", "not_applicable", "not_observable")  # also the order of Judge.counts
@@ -40,7 +40,7 @@ class Rule:
     severity: str  # before modifiers
     confidence: str  # at best
     category: str  # one of CATEGORIES
-    scope: str  # login, message, session or capture: what `judge` is called for
+    scope: str  # login, message, session, capture or comparison (one conversation at two taps): what `judge` is called for
     protocols: tuple[str, ...]  # those it applies to; ANY: all
     several: bool = False  # session and capture scope: its answer may be a list of findings, one for each thing that it speaks of
     needs: tuple[int, ...] = ()  # sides whose clear bytes must all be seen for a pass

@@ -253,9 +253,10 @@ class Destination:
         format: csv, jsonl or parquet.
         force: existing tables are replaced.
         reveal: credentials have their secret.
+        tables: those that will be written.
     """
 
-    def __init__(self, directory: str, format: str = "csv", *, force: bool = False, reveal: bool = False):
+    def __init__(self, directory: str, format: str = "csv", *, force: bool = False, reveal: bool = False, tables: Iterable[str] = schema.TABLES):
         if format not in FORMATS:
             raise OutputError(f"{format} is no format; use one of {', '.join(FORMATS)}")
         self.directory = os.fspath(directory).rstrip("/") or "/"
@@ -267,7 +268,7 @@ class Destination:
         try:
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
             with _directory(self.directory) as descriptor:
-                for table in schema.TABLES:
+                for table in tables:
                     for ending in FORMATS:
                         _check(self._path(table, ending), _exists(f"{table}.{ending}", descriptor), force)
         except OSError as error:
@@ -300,9 +301,14 @@ def _with_header(table: str, reveal: bool, pieces: Iterable[bytes]) -> Iterator[
     yield from pieces
 
 
+def merged_findings(parts: Iterable[FilePart]) -> Iterator[bytes]:
+    """The rows of the findings table alone, in pieces, without a header."""
+    return merged(FilePart.joined(parts).runs, "findings")
+
+
 def findings_csv(parts: Iterable[FilePart]) -> Iterator[bytes]:
     """The findings table alone, with its header, in pieces."""
-    return _with_header("findings", False, merged(FilePart.joined(parts).runs, "findings"))
+    return _with_header("findings", False, merged_findings(parts))
 
 
 # --- Parquet

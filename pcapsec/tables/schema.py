@@ -352,6 +352,44 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
+_OUTSIDE = (
+    _text("capture_outside", "the input of the other capture that holds the counterpart", NEVER),
+    _count("frame_outside", "its frame there, 1-based"),
+)
+COMPARISON_TABLES: dict[str, tuple[Column, ...]] = {  # what `pcapsec compare` writes; columns without a tap in their name are those of the first capture, the inside
+    "findings": TABLES["findings"],
+    "differences": (
+        *PLACE, *ENDS, *NAMES,
+        _word("side", "whose bytes they are: client, server"),
+        _word("kind", "removed, added, changed, in the direction in which the bytes travel"),
+        _word("meaning", "what it does: offer-removed, offer-masked, command-garbled, reply-injected, content-changed …"),
+        _word("what", "what the bytes are: greeting, capability, command, reply, login, content, header, tls, bytes"),
+        _various("word", "protocol word that it is about", "it is about none"),
+        _various("shown_inside", "the line inside, as far as it is protocol words", "nothing stands there, or more than protocol words"),
+        _various("shown_outside", "the same outside", "nothing stands there, or more than protocol words"),
+        _count("offset_inside", "position in the side's stream inside", "UInt64", "bytes"), _count("offset_outside", "the same outside", "UInt64", "bytes"),
+        _count("length_inside", "bytes there inside; 0: nothing stands there", "UInt64", "bytes"), _count("length_outside", "the same outside", "UInt64", "bytes"),
+        *_OUTSIDE, _time("time_outside", "packet time there, by that capture's clock"), _own("session_outside", "the conversation in the other capture"),
+        _own("finding_id", "the finding that it belongs to", "no finding"),
+    ),
+    "pairs": (
+        *PLACE, *ENDS, *NAMES, *_OUTSIDE,
+        _own("session_outside", "the conversation in the other capture"),
+        _own("client_ip_outside", "its client"), _count("client_port_outside", "its port", "UInt16"),
+        _own("server_ip_outside", "its server"), _count("server_port_outside", "its port", "UInt16"),
+        _word("joined_by", "what shows that both are one: sequence-numbers, endpoints, tls-random, content, time"),
+        _word("box", "what must stand between: none, router, nat, resegmenting, sequence-rewriting, tcp-proxy, tls-proxy, tls-one-sided"),
+        _list("changed", "what differs besides content: addresses, ports, sequence-numbers, segments, ttl, tcp-options, tls"),
+        _word("nearer_client", "the capture that was taken nearer to the client: inside, outside", "nothing tells"),
+        _own("tls_inside", "TLS version inside", "clear, or not seen"), _own("tls_outside", "TLS version outside", "clear, or not seen"),
+        _count("differences", "places where bytes differ", "UInt64"),
+        _count("compared_bytes", "bytes inside that could be compared", "UInt64", "bytes"), _count("equal_bytes", "of those, the ones that are the same outside", "UInt64", "bytes"),
+        _count("unknown_bytes_inside", "lost, cut or not kept inside, as far as their number is known", "UInt64", "bytes"),
+        _count("unknown_bytes_outside", "the same outside", "UInt64", "bytes"),
+        _list("unknown", "why not all could be compared: loss, late-start, early-end, one-sided, encrypted, not-kept, fault"),
+    ),
+}
+
 ORDER_BY = {"sessions": "start", "captures": "first_time"}  # what time order means where the column is not `time`
 
 
@@ -363,7 +401,7 @@ def between(table: str, first: str, last: str) -> tuple[Column, ...]:
 
 def columns(table: str, reveal: bool = False) -> tuple[Column, ...]:
     """The columns of a table as they are written; `secret` only when revealed."""
-    return tuple(c for c in TABLES[table] if reveal or not c.secret)
+    return tuple(c for c in TABLES.get(table) or COMPARISON_TABLES[table] if reveal or not c.secret)
 
 
 def header(table: str, reveal: bool = False) -> str:

@@ -243,13 +243,13 @@ def test_a_closed_pipe_in_a_shell():
 
 
 def test_help_is_light():
-    code = ("import sys; sys.argv = ['pcapsec', '--help']\nfrom pcapsec.cli.main import run\nassert run(['--help']) == 0\nassert run(['analyze', '--help']) == 0\n"
+    code = ("import sys; sys.argv = ['pcapsec', '--help']\nfrom pcapsec.cli.main import run\nassert run(['--help']) == 0\nassert run(['analyze', '--help']) == 0\nassert run(['compare', '--help']) == 0\n"
             "heavy = {'pandas', 'numba', 'numpy', 'rich', 'scapy', 'pyshark', 'cryptography', 'yaml', 'pyarrow'} & set(sys.modules)\nassert not heavy, heavy")
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for command in ("analyze", "rules", "explain"):
+    for command in ("analyze", "compare", "rules", "explain"):
         assert command in result.stdout
-    for later in ("live", "compare", "extract", "report", "--baseline"):
+    for later in ("live", "extract", "report", "--baseline"):
         assert f"  {later}" not in result.stdout
 
 

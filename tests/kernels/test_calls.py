@@ -12,7 +12,7 @@ from frames import Talk, mirrored, window
 
 from pcapsec.kernels import assembly, tables
 from pcapsec.pipeline.conversation import Conversation
-from pcapsec.pipeline.run import _parameters
+from pcapsec.pipeline.run import parameters_of
 from pcapsec.streams.engine import FORGET, Engine
 from tests.helpers import told
 from tests.rpc_bytes import (EMSMDB, NSPI, NTLM_TOKENS, SAMR, SIGNATURE, alter, altered, auth3, fault, ntlm_bind, object_request, pdu, request, response)
@@ -23,7 +23,7 @@ SEALED = {"level": 6, "token": SIGNATURE}
 
 def analysed(frames, whole: bool, windows: int = 1) -> tuple[list[dict], int]:
     """What the parsers of all conversations found, and how many bytes reached them."""
-    parameters = _parameters(None, 0, 1)
+    parameters = parameters_of(None)
     parameters[tables.P_WHOLE_RPC] = whole
     engine = Engine(parameters)
     conversations: dict[int, Conversation] = {}
