@@ -7,6 +7,7 @@ import pytest
 from tests.two_taps import told
 
 import pcapsec
+from pcapsec.cli.main import run
 
 SAMPLES = pathlib.Path(__file__).parent.parent / "samples"
 STARTTLS_CUT = [("offer-removed", "STARTTLS", 0, 14)]
@@ -80,3 +81,17 @@ def test_a_recording_equals_itself(path):
     result = pcapsec.compare(path, path)
     assert len(result.differences) == result.outcome.n_ambiguous == 0 and set(result.pairs["box"]) <= {"none"} and result.outcome.internal_errors == []
     assert len(result.pairs) == result.outcome.n_flows[0] == result.outcome.n_flows[1]
+
+
+@pytest.mark.parametrize("name", [*BOXES, *TWINS])
+def test_no_secret_of_a_recording_is_shown(name, tmp_path, capsys):
+    from tests.test_secrets import leaks
+
+    secrets = set()
+    for tap in ("inside", "outside"):
+        found = pcapsec.analyze(SAMPLES / f"{name}-{tap}.pcap", reveal_secrets=True).credentials["secret"].dropna()
+        secrets |= {str(value).encode("utf-8", "surrogateescape") for value in found}
+    paths = [str(SAMPLES / f"{name}-{tap}.pcap") for tap in ("inside", "outside")]
+    assert run(["compare", *paths]) == run(["compare", *paths, "-o", str(tmp_path / "tables")]) == 0
+    said = "".join(capsys.readouterr()).encode() + b"".join(path.read_bytes() for path in (tmp_path / "tables").iterdir())
+    assert leaks(said, secrets) == []
