@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO, *, reveal_secrets: bool = False, policy: Any = None, jobs: int = 1,
             host: str | None = None, port: int | None = None, since: str | int | None = None, until: str | int | None = None, join: bool = False,
             assessments: str = "short", fingerprint_key: bytes | None = None, keylog: str | os.PathLike | Iterable[str | os.PathLike] | None = None,
-            ca: str | os.PathLike | None = None) -> "Result":
+            ca: str | os.PathLike | None = None, baseline: str | os.PathLike | None = None, baseline_readonly: bool = False) -> "Result":
     """Analyse captures and return all tables.
 
     Args:
@@ -33,6 +33,9 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
             are used anyway.
         ca: PEM or DER file of the roots that you trust: servers' certificates are verified against them, as of the packet's time
             (columns trusted and trust_error of `result.tls`).
+        baseline: file that remembers what earlier captures showed of each server, made when there is none: what is worse now becomes findings with both dates,
+            then this run is added to it. The policy's when None. One that is damaged is left alone, which `result.errors` says.
+        baseline_readonly: compare with it only.
         fingerprint_key: makes `secret_fp` comparable between runs; a random key of this run when None.
 
     Returns:
@@ -40,7 +43,7 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
 
     Raises:
         CaptureError: nothing could be read.
-        PcapsecError: an argument, the policy, a key log or `ca` is not well formed, or there is a key log and no tshark.
+        PcapsecError: an argument, the policy, a key log, `ca` or the baseline is not well formed, or there is a key log and no tshark.
     """
     from . import pipeline
     from .report.paths import build
@@ -68,13 +71,16 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
             keys.read(os.fspath(path))
     trust = pipeline.TrustStore.load(os.fspath(ca)) if ca is not None else None
     fingerprints = Fingerprints(fingerprint_key)
+    if baseline is None and policy is not None:
+        baseline = policy.baseline
+    history = pipeline.History(os.fspath(baseline), baseline_readonly) if baseline is not None else None
     filters = pipeline.Filters(host=host, port=port, since_ns=parse_time(since), until_ns=parse_time(until))
     outcome = pipeline.run(inputs, make_sink=lambda worker: FrameSink(reveal=reveal_secrets, fingerprints=fingerprints), policy=policy, filters=filters, jobs=jobs,
-                           join=join, full_assessments=assessments == "full", keys=keys, trust=trust, fingerprints=fingerprints)
+                           join=join, full_assessments=assessments == "full", keys=keys, trust=trust, fingerprints=fingerprints, baseline=history)
     if outcome.errors and not any(capture.packets for capture in outcome.captures):
         raise outcome.errors[0]
     result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets, paths=build(outcome.collected).paths)
-    result.errors = list(outcome.errors)
+    result.errors = [*outcome.errors, *outcome.baseline_errors]
     result.internal_errors = list(outcome.internal_errors)
     return result
 

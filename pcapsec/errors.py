@@ -30,5 +30,9 @@ class DefinitionError(PcapsecError):
     """A rule, table or policy file is not well formed; the message says where and what to write instead."""
 
 
+class BaselineError(PcapsecError):
+    """A baseline file is damaged or could not be written; it stays as it was, and the analysis is done without it."""
+
+
 class OutputError(PcapsecError):
     """A table could not be written; the message says which file, why, and what to try."""

@@ -68,6 +68,8 @@ class Sinks:
 @click.option("--format", "format_", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True, help="Of the tables in DIR.")
 @click.option("--force", is_flag=True, help="Replace existing tables.")
 @click.option("--policy", metavar="FILE", help="What is yours, who must use TLS, which findings are accepted (YAML; README).")
+@click.option("--baseline", metavar="FILE", help="What earlier captures showed of each server (SQLite, made when there is none): what is worse now becomes findings with both dates; then this run is added.")
+@click.option("--baseline-readonly", is_flag=True, help="Compare with the baseline and add nothing.")
 @click.option("--keylog", "key_logs", metavar="FILE", multiple=True, help="Keys that a TLS client or server wrote (SSLKEYLOGFILE): read what they encrypt, with tshark. Repeatable.")
 @click.option("--ca", metavar="FILE", help="Roots that you trust, PEM or DER: verify the certificates that servers send against them, as of the packet's time.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes.")
@@ -83,7 +85,7 @@ class Sinks:
 @click.option("--join", is_flag=True, help="Inputs whose times overlap are one capture, taken in several places of one network.")
 @click.option("--verify", is_flag=True, help="Let tshark read the capture too, and say where Wireshark sees conversations otherwise.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary; errors only.")
-def command(captures: tuple[str, ...], directory: str | None, csv_file: str | None, format_: str, force: bool, policy: str | None, key_logs: tuple[str, ...], ca: str | None, jobs: int, fail_on: str | None,
+def command(captures: tuple[str, ...], directory: str | None, csv_file: str | None, format_: str, force: bool, policy: str | None, baseline: str | None, baseline_readonly: bool, key_logs: tuple[str, ...], ca: str | None, jobs: int, fail_on: str | None,
             reveal_secrets: bool, fingerprint_key: str | None, host: str | None, port: int | None, since: int | None, until: int | None, assessments: str,
             join: bool, verify: bool, quiet: bool) -> int:
     """Read captures (pcap or pcapng, also gz, zst, lz4, bz2; files, directories, globs, or - for a pipe) and report what was exposed.
@@ -112,6 +114,10 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
     rules_policy = Policy.load(policy) if policy else None
     if rules_policy is not None:
         _tell(rules_policy)
+        baseline = rules_policy.baseline if baseline is None else baseline
+    if baseline_readonly and baseline is None:
+        raise click.UsageError("--baseline-readonly goes with --baseline FILE, or a policy that names one")
+    history = pipeline.History(baseline, baseline_readonly) if baseline is not None else None
     keys = None
     if key_logs:
         keys = pipeline.KeyLog()
@@ -153,7 +159,7 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
 
         try:
             outcome = pipeline.run(list(captures), make_sink=make_sink, policy=rules_policy, filters=pipeline.Filters(host=host, port=port, since_ns=since, until_ns=until),
-                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress, keys=keys, trust=trust, fingerprints=fingerprints)
+                                   jobs=jobs, join=join, full_assessments=assessments == "full", progress=progress, keys=keys, trust=trust, fingerprints=fingerprints, baseline=history)
         finally:
             if progress is not None:
                 progress.close()
@@ -273,7 +279,7 @@ def _code(outcome: Any, summary: Any, fail_on: str | None) -> int:
     code = DONE
     if fail_on is not None and any(summary.roots[severity] for severity in SEVERITIES[SEVERITIES.index(fail_on):]):
         code = FOUND
-    if outcome.errors:
+    if outcome.errors or outcome.baseline_errors:
         code = UNREADABLE
     if outcome.internal_errors:
         code = FAULT
@@ -284,7 +290,7 @@ def _complain(outcome: Any) -> None:
     """What could not be read, and our own faults, on stderr."""
     from .main import say
 
-    for error in outcome.errors:
+    for error in [*outcome.errors, *outcome.baseline_errors]:
         say(f"pcapsec: {error}")
     for fault in outcome.internal_errors[:10]:
         say(f"pcapsec: a fault of ours: {fault}; that conversation is marked unparsed, the others are complete")

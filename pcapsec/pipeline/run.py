@@ -14,13 +14,14 @@ import numpy
 
 from ..capture.inputs import plan
 from ..capture.source import open_source
-from ..errors import CaptureError, PcapsecError
+from ..errors import BaselineError, CaptureError, PcapsecError
 from ..kernels import tables
 from ..kernels.handshakes import G_ENTRY
 from ..protocols.x509_trust import TrustStore
 from ..records import Capture, Finding, RegularSession, Session
 from ..rules import Judge, Policy
 from ..rules.collected import Collected
+from ..rules.remembered import Remembered
 from ..secret import Fingerprints
 from ..streams.engine import FORGET, SOMETHING_ELSE, Engine
 from . import wireshark
@@ -29,6 +30,7 @@ from .channels import Channels
 from .conversation import HOME_PORTS, Conversation
 from .decryption import Decryption
 from .endpoints import Endpoints
+from .history import History
 from .ike import IkeAssociations
 from .keylog import KeyLog
 from .places import Files
@@ -67,6 +69,7 @@ class Outcome:
     counts: dict[str, list[int]] = field(default_factory=dict)  # rule_id -> fail, pass, not applicable, not observable
     errors: list[CaptureError] = field(default_factory=list)  # inputs that could not be read
     internal_errors: list[str] = field(default_factory=list)  # faults of ours, with flow and offset
+    baseline_errors: list[BaselineError] = field(default_factory=list)  # why the baseline was not compared with, or not added to
     collected: Collected | None = None  # what all sessions together told
 
 
@@ -349,7 +352,7 @@ class _Worker:
 
 def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None, filters: Filters | None = None, jobs: int = 1, join: bool = False,
         full_assessments: bool = False, progress: Callable[[int, int, int], None] | None = None, keys: KeyLog | None = None,
-        trust: TrustStore | None = None, fingerprints: Fingerprints | None = None) -> Outcome:
+        trust: TrustStore | None = None, fingerprints: Fingerprints | None = None, baseline: History | None = None) -> Outcome:
     """Analyse captures.
 
     Args:
@@ -363,9 +366,16 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         keys: secrets of TLS connections, which are then decrypted; None: only with those that captures hold themselves.
         trust: roots that certificates are verified against; None: they are not.
         fingerprints: what equal secrets are known by in all workers, best the sinks' own; None: one for this run.
+        baseline: what earlier captures showed, to compare with and to add to; None: nothing.
     Raises: PcapsecError for filters that make no sense, CaptureError only through Outcome.errors.
     """
     outcome = Outcome()
+    remembered = None
+    if baseline is not None:
+        try:
+            remembered = baseline.read()
+        except BaselineError as error:
+            outcome.baseline_errors.append(error)
     fingerprints = fingerprints or Fingerprints()  # before workers are forked: all of them need the same key
     if keys is not None:
         wireshark.find()  # better said now than after hours
@@ -400,20 +410,22 @@ def run(inputs, *, make_sink: Callable[[int], Any], policy: Policy | None = None
         results = [work(0, lambda endpoints: endpoints)]
         reports = [report for report, _sink in results]
         sink = results[0][1]
-        _judge_captures(outcome, reports, sink, policy, full_assessments)
+        _judge_captures(outcome, reports, sink, policy, full_assessments, remembered, baseline)
         outcome.partials = [sink.close()]
         return outcome
     reports = fork(work, n_jobs, outcome)
     sink = make_sink(n_jobs)
-    _judge_captures(outcome, reports, sink, policy, full_assessments)
+    _judge_captures(outcome, reports, sink, policy, full_assessments, remembered, baseline)
     outcome.partials.append(sink.close())
     return outcome
 
 
-def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy | None, full: bool) -> None:
-    """Add up what the workers say, judge the sessions that only all of them together can choose, and run the rules that look at captures as a whole."""
+def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy | None, full: bool, remembered: Remembered | None, baseline: History | None) -> None:
+    """Add up what the workers say, judge the sessions that only all of them together can choose, run the rules that look at captures as a whole, and remember what was seen."""
     judge = Judge(policy)
     judge.full = full
+    if remembered is not None:
+        judge.site.remembered = remembered
     for number, report in enumerate(reports):
         outcome.internal_errors.extend(report["faults"])
         told = {str(error) for error in outcome.errors}
@@ -448,3 +460,8 @@ def _judge_captures(outcome: Outcome, reports: list[dict], sink, policy: Policy 
         sink.findings(findings)
     outcome.collected = judge.site.collected
     outcome.counts = dict(judge.counts)
+    if baseline is not None:
+        try:
+            baseline.update(judge.site.collected, judge.site.now_ns)
+        except BaselineError as error:
+            outcome.baseline_errors.append(error)

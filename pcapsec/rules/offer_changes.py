@@ -61,7 +61,7 @@ def _compare(visits: Visits, group: Any) -> OfferChange | None:
 
     offered = (group["flags"] & OFFERED) != 0
     protocol = visits.look_up(group[0]).protocol
-    lists_with, lists_without = _lists(visits, group[offered]), _lists(visits, group[~offered])
+    lists_with, lists_without = lists(visits, group[offered]), lists(visits, group[~offered])
     pairs = [(likeness(protocol, mine, theirs), n, m) for n, (_, mine) in enumerate(lists_with) for m, (_, theirs) in enumerate(lists_without)]
     pairs = [pair for pair in pairs if pair[0] != OTHER]
     if not pairs:
@@ -77,14 +77,14 @@ def _compare(visits: Visits, group: Any) -> OfferChange | None:
     nameless = numpy.isin(kept["client"], both) & (kept["client_name"] <= MORE)
     list_with, list_without = lists_with[n][1], lists_without[m][1]
     return OfferChange(
-        key=(int(group[0]["server"]), int(group[0]["banner"])), likeness=best, missing=_missing(list_with, list_without),
+        key=(int(group[0]["server"]), int(group[0]["banner"])), likeness=best, missing=missing(list_with, list_without),
         by_time="ended" if last < theirs["start_ns"][0] else "began" if theirs["start_ns"][-1] < first else "",
         interleaved=bool(((mine["start_ns"] > theirs["start_ns"][0]) & (mine["start_ns"] < theirs["start_ns"][-1])).any()), same_client=bool(known[0] & known[1]), same_address=bool(len(both)), names_differ=bool(len(both)) and not known[0] & known[1] and not nameless.any(),
         with_offer=mine, without=theirs, list_with=list_with, list_without=list_without, first_with=visits.look_up(mine[0]), last_with=visits.look_up(mine[-1]),
         primary=visits.look_up(after[0] if len(after) else theirs[0]), first_without=visits.look_up(theirs[0]), last_without=visits.look_up(theirs[-1]))
 
 
-def _lists(visits: Visits, rows: Any) -> list[tuple[int, Offer]]:
+def lists(visits: Visits, rows: Any) -> list[tuple[int, Offer]]:
     """(number, list) of the different lists in rows: the first MAX_OFFERS of them in order of time."""
     found: dict[int, None] = {}
     for number in rows["offer"].tolist():
@@ -97,6 +97,11 @@ def _lists(visits: Visits, rows: Any) -> list[tuple[int, Offer]]:
 
 def _word(entry: str) -> str:
     return entry.partition(" ")[0].partition("=")[0].strip('"').upper()
+
+
+def same_words(mine: Offer, theirs: Offer) -> bool:
+    """Whether two lists differ in nothing but words that hang on STARTTLS and what stands behind words."""
+    return _untied([_word(entry) for entry in mine.capabilities]) == _untied([_word(entry) for entry in theirs.capabilities])
 
 
 def likeness(protocol: str, mine: Offer, theirs: Offer) -> int:
@@ -117,7 +122,7 @@ def _untied(words: list[str]) -> list[str]:
     return [word for word in words if word not in _TIED]
 
 
-def _missing(mine: Offer, theirs: Offer) -> tuple[str, ...]:
+def missing(mine: Offer, theirs: Offer) -> tuple[str, ...]:
     """Entries of the one that the other lacks."""
     there = {entry.upper() for entry in theirs.capabilities}
     return tuple([entry for entry in mine.capabilities if entry.upper() not in there])

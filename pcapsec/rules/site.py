@@ -6,6 +6,7 @@ import ipaddress
 from .addresses import Addresses
 from .collected import Collected
 from .policy import Policy
+from .remembered import Remembered
 from .requirements import Requirements
 
 LOOPBACK, PRIVATE, PUBLIC = "loopback", "private", "public"
@@ -32,6 +33,7 @@ class Site:
         self._said: set[tuple] = set()
         self.consulted: list[str] = []  # rules that asked for the first time of something; the judge empties it
         self.collected = Collected()  # of all sessions, for rules about captures
+        self.remembered = Remembered()  # of earlier captures, where there is a baseline
 
     def scope(self, address: str) -> str:
         """loopback, private (also the policy's internal networks) or public."""

@@ -249,7 +249,7 @@ def test_help_is_light():
     assert result.returncode == 0, result.stderr
     for command in ("analyze", "compare", "rules", "explain"):
         assert command in result.stdout
-    for later in ("live", "extract", "report", "--baseline"):
+    for later in ("live", "extract", "report"):
         assert f"  {later}" not in result.stdout
 
 

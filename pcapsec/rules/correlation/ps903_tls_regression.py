@@ -3,6 +3,7 @@
 What
     A client had TLS with a server, and later, with no TLS since, it sent mail to that server, logged in or read a mailbox there in clear (variant regressed).
     Or it did so in between, and used TLS again afterwards (variant temporary). Variant other-address: TLS was with another address of the same name.
+    Variant baseline: TLS was in an earlier capture that a baseline remembers, and this one has none.
 
 Why
     Both can do TLS, as they have shown. Something changed: a setting, a certificate that ran out, or a box on the way that takes the offer out.
@@ -17,6 +18,8 @@ Evidence
     n_fingerprints: different ClientHellos (JA4) of this client.
     ruled_out, not_ruled_out: harmless causes.
     related_session_ids: at most 20.
+    earlier_from, earlier_source: `baseline`, and the capture of that TLS, where it is known from the baseline.
+    tls_first, tls_version, clear_since: for those, when TLS was seen first, its version, and when the client was first seen in clear since.
 
 Not a finding when
     - TLS failed in between: PS205 tells it;
@@ -37,7 +40,8 @@ from ...records import Capture, Finding
 from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, meeting, named, root_of, session_ids, used_in_clear
 from ..handshake import cut, when
 from ..histories import Mixture, fallbacks, history, mixture, mixtures
-from ..innocence import CLIENT_SETTINGS, FAILED_FIRST, OTHER_PROGRAM, SERVER_SETTINGS, causes
+from ..innocence import CLIENT_SETTINGS, FAILED_FIRST, OTHER_PROGRAM, OTHER_SERVER, SERVER_SETTINGS, causes
+from ..regressions import PairChange, pair_changes
 from ..rule import LOWER, MAIL, Rule, Verdict
 from ..site import Site
 from ..visit_flags import ESTABLISHED, UNSEEN_CLIENT
@@ -59,6 +63,9 @@ def _find(visits: Visits, site: Site) -> Answer:
     rows = visits.rows()
     told = {one.clear.session_id for one in fallbacks(visits)}
     found = [_finding(one) for one in [*mixtures(visits), *_elsewhere(visits)] if is_regression(one) and one.first_clear.session_id not in told]
+    told |= {one.evidence["session_id_clear"] for one in found}
+    earlier = [one for one in pair_changes(visits, site.remembered) if one.first_clear.session_id not in told]
+    found += map(_against_baseline, earlier)
     flags = rows["flags"]
     return Answer(found, captures_of(visits, rows, (flags & ESTABLISHED) != 0), losses(visits, rows, (flags & (UNSEEN_CLIENT | ESTABLISHED)) == UNSEEN_CLIENT))
 
@@ -105,4 +112,19 @@ def _finding(one: Mixture) -> Finding:
             "n_without_offer": one.n_stripped, "n_fingerprints": one.n_fingerprints,
             **causes((FAILED_FIRST, True), (OTHER_PROGRAM, False),
                      (CLIENT_SETTINGS, one.n_unasked == 0), (SERVER_SETTINGS, one.n_stripped == 0 and one.n_unasked > 0)),
+            "related_session_ids": session_ids(one.related)})
+
+
+def _against_baseline(one: PairChange) -> Finding:
+    clear, before, named_ = one.first_clear, one.before, bool(one.before.client_name)
+    severity = RULE.severity if named_ else LOWER[RULE.severity]
+    same_server = bool(before.banner) and not one.n_unasked
+    return finding_at(
+        RULE, clear, f"{clear.client_name}\nbaseline", severity=severity, reason="the client's program is not known", confidence=RULE.confidence if named_ else "low", variant="baseline",
+        title=f"{clear.client_ip} used TLS with {clear.server_ip} port {clear.server_port} in an earlier capture, and speaks in clear to it now", because_of=root_of(clear, severity),
+        evidence={
+            "session_id_clear": clear.session_id, "tls_first": when(before.tls_first_ns), "tls_time": when(before.tls_last_ns), "clear_time": when(clear.start_ns),
+            "clear_since": when(one.since_ns), "server": named(clear), "client_name": clear.client_name and cut(clear.client_name), "n_clear": one.n_clear,
+            "n_without_offer": one.n_stripped, "tls_version": before.version or None, "earlier_from": "baseline", "earlier_source": before.source,
+            **causes((OTHER_SERVER, same_server), (OTHER_PROGRAM, False), (CLIENT_SETTINGS, one.n_unasked == 0), (SERVER_SETTINGS, one.n_stripped == 0 and one.n_unasked > 0)),
             "related_session_ids": session_ids(one.related)})

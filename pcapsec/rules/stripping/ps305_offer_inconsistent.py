@@ -2,7 +2,7 @@
 
 What
     Whole capability lists of one server (address, port, and the same host and software in its greeting) have STARTTLS (POP3: STLS) in some conversations
-    and lack it in others.
+    and lack it in others. Variant baseline: earlier captures, which a baseline remembers, had it, and no conversation of this one has.
 
 Why
     A middlebox on the way of some clients may take the offer out, so that they send everything in clear. They cannot tell: the server looks like one
@@ -18,6 +18,8 @@ Evidence
     order: ended (offers before, none after), began (the other way round), mixed.
     same_client: one client, known by address and name, got both answers.
     networks_with, networks_without: where the clients are.
+    earlier_from, earlier_source: `baseline`, and the capture that had the offer last, where it is known from the baseline; without_since: for those, when the list was
+        first seen without.
     ruled_out, not_ruled_out: harmless causes.
     related_session_ids: conversations without the offer, at most 20.
 
@@ -25,6 +27,7 @@ Not a finding when
     - a list is not whole, was sent inside TLS, or after a login;
     - the greetings differ in host or software, or the lists in more than STARTTLS and what hangs on it: then several machines share the address;
     - a client got no offer at first and did so from a moment on: then the server learnt TLS.
+    With a baseline the same holds, and where offer and none took turns in the past nothing is said. It is one step less severe, confidence is low.
     Variant config-change: the same clients saw the offer until a moment and never again, which an administrator may have done: one step less severe, confidence
     low. Confidence is high only where one client got both in turn and the lists differ in nothing but the offer; it is low where further words are missing.
 
@@ -37,8 +40,9 @@ from __future__ import annotations
 from ...records import Capture, Finding
 from ..comparing import Answer, answer, captures_of, finding_at, losses, named, networks, once, root_of, session_ids
 from ..handshake import cut, when
-from ..innocence import CHANGE, LOST, OUTAGE, POLICY, SEVERAL_CLIENTS, SEVERAL_MACHINES, causes
-from ..offer_changes import FEWER, ONLY, OfferChange, offer_changes
+from ..innocence import CHANGE, LOST, OTHER_SOFTWARE, OUTAGE, POLICY, SEVERAL_CLIENTS, SEVERAL_MACHINES, causes
+from ..offer_changes import FEWER, ONLY, OfferChange, missing, offer_changes
+from ..regressions import ListChange, list_changes
 from ..rule import LOWER, MAIL, Rule, Verdict
 from ..site import Site
 from ..visit_flags import CLEAR, LISTED, UNSEEN_SERVER
@@ -64,7 +68,8 @@ def _find(visits: Visits, site: Site) -> Answer:
     listed = (rows["flags"] & LISTED) != 0
     often = numpy.bincount(rows["server"][listed], minlength=len(visits.servers.values)) > 1
     unseen = ((rows["flags"] & (LISTED | CLEAR)) == CLEAR) & ((rows["flags"] & UNSEEN_SERVER) != 0)
-    return Answer(findings(visits).values(), captures_of(visits, rows, listed & often[rows["server"]]), losses(visits, rows, unseen))
+    earlier = [against_baseline(visits, change) for change in list_changes(visits, site.remembered) if change.lost_offer]
+    return Answer([*findings(visits).values(), *earlier], captures_of(visits, rows, listed & often[rows["server"]]), losses(visits, rows, unseen))
 
 
 def findings(visits: Visits) -> dict[tuple[int, int], Finding]:
@@ -103,3 +108,19 @@ def _finding(visits: Visits, change: OfferChange) -> Finding:
                      (SEVERAL_CLIENTS, change.same_client or not change.same_address),
                      (SEVERAL_MACHINES, False)),
             "related_session_ids": session_ids(change.without["session_id"].tolist())})
+
+
+def against_baseline(visits: Visits, change: ListChange) -> Finding:
+    """The finding about a server that offered STARTTLS in earlier captures."""
+    visit, before, severity = change.first, change.latest, LOWER[RULE.severity]
+    return finding_at(
+        RULE, visit, f"{visit.server_ip}\n{visit.server_port}\n{visit.banner}\nbaseline", severity=severity, reason="configuration change likely", confidence="low", variant="baseline",
+        title=f"{visit.server_ip} port {visit.server_port} offered STARTTLS in earlier captures and does not now; something on the way may remove it",
+        because_of=root_of(visit, severity) if visit.offer is not None and visit.offer.masked else None,
+        evidence={
+            "server": named(visit), "without_session": visit.session_id, "with_first": when(change.first_ns), "with_last": when(before.last_ns),
+            "without_first": when(visit.start_ns), "without_last": when(change.last.start_ns), "without_since": when(change.since_ns), "n_without": len(change.rows),
+            "missing": [cut(entry) for entry in missing(before.offer, change.now[0])[:MAX_SHOWN]], "masked": [cut(word) for word in change.now[0].masked[:MAX_SHOWN]],
+            "order": "ended", "networks_without": networks(visits, change.rows), "earlier_from": "baseline", "earlier_source": before.source,
+            **causes((LOST, True), (OTHER_SOFTWARE, bool(visit.banner)), (CHANGE, False), (POLICY, False), (OUTAGE, False), (SEVERAL_MACHINES, False)),
+            "related_session_ids": session_ids(change.rows["session_id"].tolist())})
