@@ -62,7 +62,7 @@ def test_options_reach_the_pipeline(engine, capsys):
                "2024-05-01T10:00:00.5+02:00", "--quiet") == 0
     filters = engine.asked.pop("filters")
     assert isinstance(engine.asked.pop("fingerprints"), Fingerprints)
-    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True, "keys": None, "trust": None}
+    assert {k: v for k, v in engine.asked.items() if k != "progress"} == {"inputs": ["a", "b"], "policy": None, "jobs": 3, "join": True, "full_assessments": True, "keys": None, "trust": None, "baseline": None}
     assert (filters.host, filters.port, filters.since_ns, filters.until_ns) == ("10.0.0.0/8", 25, 1_714_521_600_000_000_000, 1_714_550_400_500_000_000)
     assert capsys.readouterr() == ("", "")
 
