@@ -240,4 +240,4 @@ def test_a_change_in_time_is_told_from_an_offer_that_comes_and_goes():
 
     assert offers("twin-switched-off") == ["medium low config-change"]
     assert offers("strip-smtp-for-a-while-inside") == ["high high smtp"]
-    assert offers("twin-chosen") == ["high medium smtp"]
+    assert offers("twin-chosen") == ["high low by-client"]

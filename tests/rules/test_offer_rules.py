@@ -16,8 +16,8 @@ def said(findings):
 
 def test_whole_finding():
     [one] = judged(looked(0), looked(100, offer=False, **ELSEWHERE), looked(200), upgraded(300), clear(400, offer=False, **ELSEWHERE), rule="PS305")
-    assert (one.severity, one.confidence, one.variant, one.severity_reason, one.because_of) == ("high", "medium", "smtp", "", None)
-    assert one.title == "203.0.113.5 port 25 offers STARTTLS to some clients and not to others; something on the way may remove it"
+    assert (one.severity, one.confidence, one.variant, one.severity_reason, one.because_of) == ("high", "low", "by-client", "", None)
+    assert one.title == "203.0.113.5 port 25 offers STARTTLS to some clients and not to others; its own choice, or something on their way removes it"
     assert (one.capture, one.frame, one.ts_ns) == ("a.pcap", 1_000_001, 1_700_000_100 * 10**9)
     assert one.ends == ("00000000000f4240", "192.0.2.9", 40000, "203.0.113.5", 25, "smtp", None, 1_000_001, 1_000_020, "mail.example")
     assert one.evidence == {
@@ -37,10 +37,10 @@ def test_one_client_that_got_both_in_turn(protocol):
 @pytest.mark.parametrize("sessions, expected", [
     ([looked(0), looked(10), looked(500, offer=False), looked(600, offer=False)], [("medium", "low", "config-change", f"{5000000:016x}")]),  # one client saw the change
     ([looked(0, offer=False), looked(10, offer=False), looked(500), looked(600)], []),  # the server learnt TLS
-    ([looked(0), looked(500, offer=False, **ELSEWHERE)], [("high", "medium", "smtp", f"{5000000:016x}")]),  # time or client, nobody can tell
-    ([looked(0, offer=False), looked(500, **ELSEWHERE)], [("high", "medium", "smtp", "0" * 16)]),
+    ([looked(0), looked(500, offer=False, **ELSEWHERE)], [("high", "low", "by-client", f"{5000000:016x}")]),  # time or client, nobody can tell
+    ([looked(0, offer=False), looked(500, **ELSEWHERE)], [("high", "low", "by-client", "0" * 16)]),
     ([looked(0), looked(10, offer=False, client_name="pc2.example"), looked(20), looked(30, offer=False, client_name="pc2.example")],
-     [("high", "medium", "smtp", f"{100000:016x}")]),  # several programs behind one address
+     [("high", "low", "by-client", f"{100000:016x}")]),  # several programs behind one address
 ])
 def test_time_and_clients(sessions, expected):
     assert said(judged(*sessions, rule="PS305")) == expected

@@ -29,7 +29,8 @@ Not a finding when
     - a client got no offer at first and did so from a moment on: then the server learnt TLS.
     With a baseline the same holds, and where offer and none took turns in the past nothing is said. It is one step less severe, confidence is low.
     Variant config-change: the same clients saw the offer until a moment and never again, which an administrator may have done: one step less severe, confidence
-    low. Confidence is high only where one client got both in turn and the lists differ in nothing but the offer; it is low where further words are missing.
+    low. Variant by-client: no client got both answers, so that the server may choose by client, which cannot be told from a middlebox on the way of some:
+    confidence low. Confidence is high only where one client got both in turn and the lists differ in nothing but the offer; it is low where further words are missing.
 
 References
     RFC 3207 §6
@@ -86,14 +87,14 @@ def _finding(visits: Visits, change: OfferChange) -> Finding:
     visit, by_clients = change.primary, not change.same_address or change.names_differ
     ended = change.by_time == "ended" and not by_clients
     severity = LOWER[RULE.severity] if ended else RULE.severity
-    confidence = "low" if ended or change.likeness == FEWER else RULE.confidence
+    confidence = "low" if ended or by_clients or change.likeness == FEWER else RULE.confidence
     if change.likeness == ONLY and change.same_client and not change.by_time:
         confidence = "high"
     who = "until a moment and not since" if ended else "to some clients and not to others" if by_clients else "at some times and not at others"
     return finding_at(
         RULE, visit, f"{visit.server_ip}\n{visit.server_port}\n{visit.banner}", severity=severity, reason="configuration change likely", confidence=confidence,
-        variant="config-change" if ended else visit.protocol,
-        title=f"{visit.server_ip} port {visit.server_port} offers STARTTLS {who}; something on the way may remove it",
+        variant="config-change" if ended else "by-client" if by_clients else visit.protocol,
+        title=f"{visit.server_ip} port {visit.server_port} offers STARTTLS {who}; " + ("its own choice, or something on their way removes it" if by_clients else "something on the way may remove it"),
         because_of=root_of(visit, severity) if visit.offer is not None and visit.offer.masked else None,
         evidence={
             "server": named(visit), "with_session": change.first_with.session_id, "without_session": visit.session_id,
