@@ -93,7 +93,7 @@ def command(captures: tuple[str, ...], directory: str | None, csv_file: str | No
     Without -o and --csv, a summary goes to the terminal: the worst findings first, what to do, and which passwords to change.
 
     \b
-    Exit codes: 0 done, 1 a finding at or above --fail-on, 2 usage, 3 an input could not be read, 4 a fault of ours.
+    Exit codes: 0 done, 1 a finding at or above --fail-on, 2 usage, 3 an input could not be read or the baseline not used, 4 a fault of ours.
     """
     import tempfile
     import time

@@ -1,6 +1,6 @@
 """The `pcapsec` command: finds its commands, and turns errors into messages and exit codes.
 
-Exit codes, the highest applies: 0 done · 1 a finding at or above --fail-on · 2 usage · 3 an input could not be read · 4 a fault of ours.
+Exit codes, the highest applies: 0 done · 1 a finding at or above --fail-on · 2 usage · 3 an input could not be read, or the baseline not used · 4 a fault of ours.
 """
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _compare(visits: Visits, rows: Any, first: Visit, known: list[OfferSeen]) ->
         old = one.offer
         if any(likeness(first.protocol, old, offer) != OTHER if lost_offer else same_words(old, offer) for offer in now):
             before.append(one)
-    if not before or any(offer is None for offer in now):
+    if not before:
         return None
     since_ns = min([first.start_ns, *(one.first_ns for one in known if lost_offer and not one.offered and one.first_ns > max(good.last_ns for good in had))])
     return ListChange(rows, first, visits.look_up(rows[-1]), before, now, lost_offer, since_ns)

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -87,6 +89,23 @@ def test_many_writers_at_once(path):
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     assert len({row.server_ip for row in rows(path) if row.__class__.__name__ == "OfferSeen"}) == 40
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_writer_that_is_killed(path):
+    """Whatever it was at: the file holds whole runs."""
+    for delay_s in (0.02, 0.05, 0.08):
+        child = os.fork()
+        if child == 0:
+            for n in range(10_000):
+                write(path, upgraded(n))
+            os._exit(0)
+        time.sleep(delay_s)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kinds = sorted(row.__class__.__name__ for row in rows(path))
+        assert kinds in ([], ["OfferSeen", "PairSeen", "VersionSeen"])
+    write(path, upgraded(0))
+    assert len(rows(path)) == 3
 
 
 def test_ceilings(path, monkeypatch):
