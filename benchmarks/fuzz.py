@@ -69,6 +69,8 @@ class Mutator:
         kind = chance.random()
         if kind < 0.05:
             return binary.quic(chance), second
+        if kind < 0.1:
+            return binary.dns(chance), second
         if kind < 0.55:
             return seeds.mutated_conversation(self.conversations, chance), second
         return mutations.mutate_file(self.files[chance.choice(self.names)], self.files[chance.choice(self.names)], chance), second

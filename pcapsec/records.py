@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 from .service_records import (  # noqa: F401 - offered here to all
     CLIENT, SERVER, Login, RpcSecurity, RpcContext, MapiFacts, RpcEndpoint, RpcFacts, HttpRequest, HttpFacts, RpcChannel, SmbFacts, Certificate, TlsOffer, TlsHandshake,
-    IkeProposal, IkeFacts, EspAssociation, EspFacts)
+    IkeProposal, IkeFacts, EspAssociation, EspFacts, DnsAnswer, Sighting)
 
 INNER = 1 << 46  # added to offsets in the plaintext of TLS, which are positions in another stream
 SIDE_NAMES = ("client", "server")

@@ -1,11 +1,11 @@
-"""What parsers learn of logins, and of services beside the mail protocols: DCE/RPC and MAPI, HTTP, SMB, TLS and its certificates.
+"""What parsers learn of logins, and of services beside the mail protocols: DCE/RPC and MAPI, HTTP, SMB, TLS and its certificates, DNS.
 
 `records.py` offers these too, and is where everybody imports them from.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .secret import Secret
 
@@ -399,3 +399,26 @@ class EspFacts:
 
     associations: list[EspAssociation] = field(default_factory=list)
     n_more: int = 0  # associations that no longer fitted
+
+
+class DnsAnswer(NamedTuple):
+    """What DNS says of how a domain's mail is sent or read: a row of table `dns_policy`, once it is known where it was seen."""
+
+    kind: str  # mx, mta-sts, tlsrpt, tlsa, srv, autodiscover, address (of a mail exchanger)
+    domain: str  # whose mail it is about; of tlsa and address the host. Lower case, without the dot at its end
+    name: str  # that was asked for
+    values: tuple[str, ...]  # as in a zone file, in order of the alphabet
+    records: tuple[tuple, ...]  # the same taken apart: mx (preference, host); tlsa (port, usage, selector, matching type, hex of what must match); srv (service, priority, weight, port, target, "" for none)
+    valid: bool | None  # mta-sts, tlsrpt: there is one record, and it is well formed; None: nothing can be wrong with it
+    authenticated: bool  # the resolver says that DNSSEC proves it (AD)
+    signed: bool  # its signatures came along (RRSIG)
+
+
+class Sighting(NamedTuple):
+    """Where an answer was first seen; the smallest is the first, and the same in every run."""
+
+    ts_ns: int
+    capture: str
+    frame: int
+    asked_by: str  # address
+    answered_by: str

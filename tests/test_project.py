@@ -21,7 +21,7 @@ MAY_PRINT_OR_EXIT = ("cli", "__main__")
 LONGER_THAN_500 = {  # path: why it is not a folder of several
     "tests/rules/test_cleartext_rules.py": "a short section for each rule of one family",
 }
-IMPORT_NAMES = {"pyyaml": "yaml"}  # distribution name, lower case, where it is not the module's
+IMPORT_NAMES = {"pyyaml": "yaml", "dnspython": "dns"}  # distribution name, lower case, where it is not the module's
 NOT_IMPORTED_BY_THE_PACKAGE = {  # dependency: reason; each must then be imported by a test
     "scapy": "what users asked for; tests take it as a second opinion on frames, live capture will use it",
     "pytest": "runs the tests",

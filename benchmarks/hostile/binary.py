@@ -1,4 +1,4 @@
-"""Conversations to mutate of services that carry mail or logins to it: DCE/RPC, HTTP, LDAP, SMB, TLS; and QUIC, whose mutations have to happen under its encryption."""
+"""Conversations to mutate of services that carry mail or logins to it: DCE/RPC, HTTP, LDAP, SMB, TLS; DNS answers; and QUIC, whose mutations have to happen under its encryption."""
 from __future__ import annotations
 
 import random
@@ -12,7 +12,7 @@ from tests import rpc_bytes as rpc
 from tests import security_tokens as tokens
 from tests import smb_bytes as smb
 from tests import tls_bytes as tls
-from tests.frames import ones_complement, pcap
+from tests.frames import Talk, ones_complement, pcap
 
 from .mutations import Turn, mutate_bytes
 
@@ -142,6 +142,56 @@ def _tls() -> dict[str, list[Turn]]:
 def conversations() -> dict[str, list[Turn]]:
     """By name; each side's bytes in the order spoken."""
     return _rpc() | _http() | _directory() | _tls()
+
+
+# --- DNS
+
+
+def _name(text: str) -> bytes:
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".") if label) + b"\0"
+
+
+def _record(kind: int, held: bytes, owner: bytes = b"\xc0\x0c") -> bytes:
+    return owner + struct.pack("!HHIH", kind, 1, 60, len(held)) + held
+
+
+def _answers() -> list[bytes]:
+    """Answers as a mail server gets them: exchangers and their addresses, TLSA, MTA-STS, TLSRPT, SRV, autodiscover."""
+    def text(words: bytes) -> bytes:
+        return bytes([len(words)]) + words
+
+    def message(name: str, kind: int, *records: bytes, more: tuple[bytes, ...] = ()) -> bytes:
+        return struct.pack("!6H", 7, 0x81A0, 1, len(records), 0, len(more)) + _name(name) + struct.pack("!HH", kind, 1) + b"".join(records + more)
+
+    address = b"\xc6\x33\x64\x14"
+    return [
+        message("b.example", 15, _record(15, b"\0\x0a\3mx1\xc0\x0c"), _record(15, b"\0\x14\3mx2\xc0\x0c"), more=(_record(1, address, b"\3mx1\xc0\x0c"),)),
+        message("mx1.b.example", 1, _record(1, address)), message("_25._tcp.mx1.b.example", 52, _record(52, b"\3\1\1" + b"h" * 32), _record(46, bytes(60))),
+        message("_mta-sts.b.example", 16, _record(16, text(b"v=STSv1; id=1"))), message("_smtp._tls.b.example", 16, _record(16, text(b"v=TLSRPTv1; rua=mailto:a@b.example"))),
+        message("_imaps._tcp.b.example", 33, _record(33, b"\0\0\0\1\x03\xe1\4imap\xc0\x18")),
+        message("autodiscover.b.example", 1, _record(5, _name("autodiscover.outlook.com")), _record(1, address, b"\xc0\x34")),
+    ]
+
+
+def dns(chance: random.Random) -> bytes:
+    """A capture of DNS answers that may be wrong, over UDP and over TCP: lengths that lie, pointers in circles, records cut off."""
+    frames, clock = [], 1_700_000_000 * 10**9
+    for _ in range(chance.choice((1, 5, 40))):
+        message = chance.choice(_answers())
+        for _ in range(chance.choice((0, 1, 1, 2, 6))):
+            message = mutate_bytes(message, chance)
+        for _ in range(chance.choice((0, 0, 1, 3))):
+            at = chance.randrange(max(1, len(message)))
+            message = message[:at] + b"\xc0" + bytes([chance.choice((12, at & 0xFF, max(0, at - 2) & 0xFF, 0, 255))]) + message[at + 2:]
+        message = message[:60_000]
+        clock += 1_000_000
+        if chance.random() < 0.7:
+            frames.append((clock, datagram(message, 1, (40053, 53))))
+        else:
+            talk = Talk(server_port=53, clock=clock).open().say(1, (len(message) if chance.random() < 0.9 else 9).to_bytes(2, "big") + message).close()
+            frames += talk.frames()
+            clock = talk.clock
+    return pcap(frames)
 
 
 # --- QUIC

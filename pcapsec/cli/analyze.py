@@ -233,7 +233,7 @@ def _write(outcome: Any, destination: Any, csv_file: str | None, force: bool, sc
         from ..rules import all_rules
         from ..tables.files import merge_runs
 
-        merge_runs([part["tables"] for part in outcome.partials], destination, outcome.captures, all_rules(), outcome.counts, scratch, paths=build(outcome.collected).paths)
+        merge_runs([part["tables"] for part in outcome.partials], destination, outcome.captures, all_rules(), outcome.counts, scratch, paths=build(outcome.collected).paths, answers=outcome.answers())
     if csv_file is None:
         return
     from ..tables.files import findings_csv, write_file

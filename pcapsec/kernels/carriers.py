@@ -56,7 +56,7 @@ def examine(t, rows, data, n_rows, out_frames):
     kept = n_inside = 0
     for i in range(n_rows):
         kind = rows[i, D_STATE] & D_KIND
-        if kind <= D_IKE:
+        if kind <= D_ANSWER:
             if kept < i:
                 for k in range(N_DATAGRAM):
                     rows[kept, k] = rows[i, k]

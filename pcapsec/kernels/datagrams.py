@@ -1,4 +1,5 @@
 """UDP that matters: the Initial packets of QUIC, IKE and what begins a tunnel are kept, connectionless DCE/RPC is counted, everything else is passed over. ESP and AH are kept likewise.
+DNS is looked at in names.py.
 
 What hides or wraps mail (ESP, AH, tunnels) is only put aside here and worked on by a kernel of its own (carriers.py), which is compiled when a capture holds any.
 """
@@ -93,7 +94,7 @@ def datagram(data, t, ts_ns, frame):
         scalars[C_RPC_UDP] += 1
         scalars[C_RPC_UDP_BYTES] += length
         return DONE
-    return _keep(data, at, length, kind, t, ts_ns, frame)
+    return keep(data, at, length, kind, t, ts_ns, frame)
 
 
 @part
@@ -109,11 +110,12 @@ def carried(data, t, ts_ns, frame, kind):
         return DONE
     else:
         kind = D_ESP if packet[PROTOCOL] == 50 else D_WESP if packet[PROTOCOL] == 141 else D_ESP_UDP
-    return _keep(data, at, length, kind, t, ts_ns, frame)
+    return keep(data, at, length, kind, t, ts_ns, frame)
 
 
 @part
-def _keep(data, at, length, kind, t, ts_ns, frame):
+def keep(data, at, length, kind, t, ts_ns, frame):
+    """Copy a payload and write its row: DONE, or DATAGRAMS_FULL."""
     packet, scalars = t.packet, t.scalars
     row, place = scalars[DATAGRAM_TOP], scalars[DATAGRAM_BYTES] + (HEADROOM if D_ESP <= kind <= D_ESP_UDP else 0)
     if row >= len(t.datagrams) or place + length > len(t.datagram_data):
@@ -132,6 +134,6 @@ def _keep(data, at, length, kind, t, ts_ns, frame):
     t.datagrams[row, D_IP] = packet[IP_ID] | (packet[TTL] << 16) | (packet[PAYLOAD_WIRE] << 24)
     scalars[DATAGRAM_TOP] = row + 1
     scalars[DATAGRAM_BYTES] = place + length
-    if kind > D_IKE:
+    if kind > D_ANSWER:
         scalars[C_CARRIED] += 1
     return DONE

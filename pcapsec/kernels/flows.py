@@ -15,7 +15,7 @@ from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, ESP, FIN, FLAGS, F
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
                      UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode)
 from .memory import u16
-from .names import note_names
+from .names import DNS_PORT, note_answer
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
 from .sift import LDAP as SAYS_LDAP
@@ -440,14 +440,18 @@ def scan(data, frames, first, last, frame_base, t):
             code = carried(source, t, ts_ns, frame, D_ESP if status == ESP else D_AH)
             if code != DONE:
                 return i, code
+        if packet[SPORT] == DNS_PORT and (status == UDP or status == TCP):
+            code = note_answer(source, t, ts_ns, frame, status == TCP)
+            if code != DONE:
+                return i, code
         if status == TCP:
             code = _segment(source, t, ts_ns, frame)
             if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
                 scalars[C_SUPERFRAMES] += 1
                 scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
         elif status == UDP:
-            note_names(source, t, ts_ns)
-            code = datagram(source, t, ts_ns, frame)
+            if packet[SPORT] != DNS_PORT:
+                code = datagram(source, t, ts_ns, frame)
         if slot >= 0 and code == DONE:
             t.fragments[slot, 0] = 0
             t.fragments[slot, 1] = 0

@@ -78,6 +78,7 @@ LIVE_BYTES = 24  # bytes of the arena in use
 C_SUPERFRAMES, C_MAX_IP, C_FILTERED, C_FRAGMENTS_LOST, C_UNKEPT, C_DUPLICATE_PAYLOAD, C_CUT = 16, 17, 18, 19, 21, 22, 23
 C_RPC_UDP, C_RPC_UDP_BYTES = 20, 25  # connectionless DCE/RPC: packets and their bytes
 DATAGRAM_TOP, DATAGRAM_BYTES = 26, 27  # kept datagrams not yet fetched, and their bytes
+HAS_EXCHANGERS = 30  # 1 once a host was named as a mail exchanger
 C_TUNNELS, C_CARRIED = 28, 29  # 1: some tunnel may have been begun, 2: was begun, so that what may go on with it is kept; kept datagrams that kernels/carriers.py is for
 CLASS_FLOWS, CLASS_BYTES = 32, 48  # sixteen each
 ARENA_FREE = 64  # one list head per size class
@@ -104,8 +105,8 @@ FRAGMENT_BYTES = 65536
 # worked on in kernels: IP identification | TTL << 16 | length on the wire << 24
 D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE, D_IP = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 N_DATAGRAM = 11
-D_KIND = 15  # mask of the kind: the first two are handed to Python, the others are what kernels/carriers.py is for
-D_QUIC, D_IKE, D_ESP, D_WESP, D_ESP_UDP, D_AH, D_TUNNEL, D_TUNNEL_TCP = 0, 1, 2, 3, 4, 5, 6, 7
+D_KIND = 15  # mask of the kind: the first three are handed to Python, the others are what kernels/carriers.py is for
+D_QUIC, D_IKE, D_ANSWER, D_ESP, D_WESP, D_ESP_UDP, D_AH, D_TUNNEL, D_TUNNEL_TCP = 0, 1, 2, 3, 4, 5, 6, 7, 8  # ANSWER: of DNS, over UDP or TCP
 DATAGRAMS = 4096
 DATAGRAM_ROOM = 4 << 20
 
@@ -113,6 +114,10 @@ DATAGRAM_ROOM = 4 << 20
 N_HIGH, N_LOW, N_NS, N_LENGTH = 0, 1, 2, 3
 NAME_ENTRIES = 1 << 15
 NAME_BYTES = 128  # longer names are left out
+# --- rows behind those, directly mapped: the hash of a mail exchanger's name, whose addresses are of interest; the hash of an answer kept lately, which is not kept again
+N_EXCHANGER, N_ANSWER = 0, 1
+HASH_ROWS = 1 << 13
+MAX_ANSWER_BYTES = 4096  # of a DNS message that is kept: what EDNS usually allows
 
 # --- one security association or tunnel that hides what it carries: int64[N_CARRIER]; a set of WAYS rows is found by the hash of the first five words
 V_A0, V_A1, V_B0, V_B1, V_KEY = 0, 1, 2, 3, 4  # source and destination; kind << 32 | SPI, for tunnels the smaller end first and kind << 32 | ports
@@ -142,7 +147,7 @@ class Tables(NamedTuple):
     fragments: numpy.ndarray  # int64[FRAGMENT_SLOTS, 12]
     fragment_data: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES]
     fragment_map: numpy.ndarray  # uint8[FRAGMENT_SLOTS, FRAGMENT_BYTES // 8]
-    names: numpy.ndarray  # int64[NAME_ENTRIES, 4]
+    names: numpy.ndarray  # int64[NAME_ENTRIES + HASH_ROWS, 4]
     name_data: numpy.ndarray  # uint8[NAME_ENTRIES * NAME_BYTES]
     datagrams: numpy.ndarray  # int64[DATAGRAMS, N_DATAGRAM]
     datagram_data: numpy.ndarray  # uint8[DATAGRAM_ROOM]
@@ -167,7 +172,7 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
         syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros(SEEN_ENTRIES, dtype=numpy.int64),
         fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),
         fragment_map=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8), dtype=numpy.uint8),
-        names=numpy.zeros((NAME_ENTRIES, 4), dtype=numpy.int64), name_data=numpy.zeros(NAME_ENTRIES * NAME_BYTES, dtype=numpy.uint8),
+        names=numpy.zeros((NAME_ENTRIES + HASH_ROWS, 4), dtype=numpy.int64), name_data=numpy.zeros(NAME_ENTRIES * NAME_BYTES, dtype=numpy.uint8),
         datagrams=numpy.zeros((DATAGRAMS, N_DATAGRAM), dtype=numpy.int64), datagram_data=numpy.zeros(DATAGRAM_ROOM, dtype=numpy.uint8),
         calls=numpy.zeros((CALL_ROWS, N_CALL), dtype=numpy.int64), carriers=numpy.zeros((CARRIER_SETS * WAYS, N_CARRIER), dtype=numpy.int64),
         packet=numpy.zeros(N_PACKET, dtype=numpy.int64), scalars=scalars, parameters=parameters)

@@ -18,7 +18,7 @@ from ..errors import BaselineError, CaptureError, PcapsecError
 from ..kernels import tables
 from ..kernels.handshakes import G_ENTRY
 from ..protocols.x509_trust import TrustStore
-from ..records import Capture, Finding, RegularSession, Session
+from ..records import Capture, DnsAnswer, Finding, RegularSession, Session, Sighting
 from ..rules import Judge, Policy
 from ..rules.collected import Collected
 from ..rules.remembered import Remembered
@@ -29,6 +29,7 @@ from .carriers import CarrierRows
 from .channels import Channels
 from .conversation import HOME_PORTS, Conversation
 from .decryption import Decryption
+from .dns import DnsReader
 from .endpoints import Endpoints
 from .history import History
 from .ike import IkeAssociations
@@ -71,6 +72,10 @@ class Outcome:
     internal_errors: list[str] = field(default_factory=list)  # faults of ours, with flow and offset
     baseline_errors: list[BaselineError] = field(default_factory=list)  # why the baseline was not compared with, or not added to
     collected: Collected | None = None  # what all sessions together told
+
+    def answers(self) -> list[tuple[DnsAnswer, Sighting]]:
+        """What DNS said of mail, and where."""
+        return list(self.collected.dns.seen.items()) if self.collected is not None else []
 
 
 def parameters_of(filters: Filters | None, job: int = 0, jobs: int = 1, seed: int = 0) -> numpy.ndarray:
@@ -135,6 +140,7 @@ class _Worker:
         files = self.files = Files()
         self.regular = Regular(self.judge, files.locate)
         quic, associations, carriers = QuicConnections(files.locate), IkeAssociations(files.locate), CarrierRows(engine, self.job)
+        answers = DnsReader(self.judge.site.collected.dns, files.locate)
         self.open: dict[int, Conversation] = {}
         self.open_rows = 0
         seen = 0
@@ -146,7 +152,9 @@ class _Worker:
             files.begin(window.capture, seen)
             base = files.bases[-1] + window.first_frame
             for batch in engine.take(window.data, window.frames, window.n_frames, base):
+                answers.take(engine.fetch_answers())  # first: rules about conversations ask for what was answered before their end
                 self._batch(batch)
+            answers.take(engine.fetch_answers())
             datagrams = engine.fetch_datagrams()
             if datagrams:
                 of_ike = [one for one in datagrams if one[0][tables.D_STATE] & tables.D_KIND == tables.D_IKE]

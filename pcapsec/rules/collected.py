@@ -9,6 +9,9 @@ from typing import NamedTuple
 from ..records import CLIENT, Session, TlsHandshake
 from .accounts import Accounts
 from .carriers import Carriers
+from .deliveries import Deliveries
+from .dns_policy import Dns
+from .links import Links
 from .requests import MAIL_SERVICES, MAX_LISTED
 from .trail import Trail
 from .visits import Visits
@@ -71,6 +74,9 @@ class Collected:
         visits: conversations with mail servers, for rules that compare them.
         accounts: logins.
         carriers: IPsec and tunnels, and the hosts of mail conversations.
+        dns: what DNS answers say of mail.
+        deliveries: what passed in clear over SMTP, by the domain it was for.
+        links: what passed in clear between the policy's sites.
         n_more: hosts and servers that no longer fitted.
     """
 
@@ -83,6 +89,9 @@ class Collected:
         self.visits = Visits()
         self.accounts = Accounts()
         self.carriers = Carriers()
+        self.dns = Dns()
+        self.deliveries = Deliveries()
+        self.links = Links()
         self.n_more = 0
 
     def session(self, session: Session, of_mail: bool = True) -> None:
@@ -185,6 +194,9 @@ class Collected:
         self.visits.merge(other.visits)
         self.accounts.merge(other.accounts)
         self.carriers.merge(other.carriers)
+        self.dns.merge(other.dns)
+        self.deliveries.merge(other.deliveries)
+        self.links.merge(other.links)
         for name, uses in other.keys.items():
             for spki, use in uses.items():
                 self._key(name, spki, use)

@@ -206,6 +206,10 @@ class Judge:
             site.collected.trail.take(session, session.inner, True)
         site.collected.visits.take(session)
         site.collected.carriers.take(session)
+        if session.protocol == "smtp":
+            site.collected.deliveries.take(session, facts)
+        if site.policy.sites:
+            site.collected.links.take(session, facts, site)
         return key, tuple(site.consulted)
 
     def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:

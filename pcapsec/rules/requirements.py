@@ -158,7 +158,8 @@ def _server_names(session: Session, site: "Site") -> list[str]:
 
 
 def _exchanger_names(session: Session, site: "Site") -> list[str]:
-    return _server_names(session, site)
+    """Those, and what DNS calls the host that takes mail at its address."""
+    return site.collected.dns.exchanger_names(session.server_ip, session.end_ns) + _server_names(session, site)
 
 
 def _client_names(session: Session, site: "Site") -> list[str]:

@@ -95,6 +95,7 @@ class Engine:
                         numpy.zeros(handshakes.N_WORK, dtype=numpy.int64), numpy.zeros(KEY_BYTES, dtype=numpy.uint8),
                         numpy.zeros((MAX_READY, handshakes.N_REGULAR), dtype=numpy.int64), numpy.zeros(MAX_READY, dtype=numpy.uint8))
         self._fetched: list[tuple[list[int], bytes]] = []
+        self._answers: list[tuple[list[int], bytes]] = []
         self._aside: tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray] | None = None  # the other datagrams and their bytes, which take turns; frames found inside
 
     @property
@@ -148,8 +149,13 @@ class Engine:
         return ".".join(labels).lower() or None
 
     def fetch_datagrams(self) -> list[tuple[list[int], bytes]]:
-        """The datagrams kept since the last call: rows as kernels/tables.py lays them out, and payloads."""
+        """The datagrams of QUIC and IKE kept since the last call: rows as kernels/tables.py lays them out, and payloads."""
         fetched, self._fetched = self._fetched, []
+        return fetched
+
+    def fetch_answers(self) -> list[tuple[list[int], bytes]]:
+        """The same of DNS."""
+        fetched, self._answers = self._answers, []
         return fetched
 
     def carriers(self) -> list[list[int]]:
@@ -174,7 +180,9 @@ class Engine:
                 self._aside = rows, data, inside
         if n:
             payloads = data[:n_bytes].tobytes()
-            self._fetched += [(row, payloads[row[tables.D_AT]:row[tables.D_AT] + row[tables.D_LENGTH]]) for row in rows[:n].tolist()]
+            for row in rows[:n].tolist():
+                kept = self._answers if row[tables.D_STATE] & tables.D_KIND == tables.D_ANSWER else self._fetched
+                kept.append((row, payloads[row[tables.D_AT]:row[tables.D_AT] + row[tables.D_LENGTH]]))
         scalars[tables.DATAGRAM_TOP] = scalars[tables.DATAGRAM_BYTES] = scalars[tables.C_CARRIED] = 0
         if n_inside:
             now = int(scalars[tables.NOW_NS])
@@ -247,9 +255,9 @@ class Engine:
 
     def _make_room(self, status: int) -> Iterator[Batch]:
         """A table is full: enlarge the index, or parse and forget until there is room. What is lost by it is counted as evicted."""
+        yield from self._fetch()  # in any case: what is judged next may ask what DNS said before
         t = self.tables
         if status == tables.DATAGRAMS_FULL:
-            yield from self._fetch()
             return
         if status == tables.INDEX_FULL:
             index = numpy.zeros(len(t.index) * 2, dtype=numpy.int32)

@@ -93,6 +93,10 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "receiver": "t.receiver", "verdict": "t.verdict", "tls_version": "t.tls", "source": "t.source", "sessions": "t.n_sessions", "sessions_so": "t.n_worst", "senders": "t.n_senders",
         "receivers": "t.n_receivers", "messages": "p.n_messages", "messages_sealed": "p.n_sealed", "from_domains": "p.from_domains", "to_domains": "p.to_domains",
     }),
+    "dns_policy": ("a, w", {  # answer, where it was first seen
+        "time": "w.ts_ns", "capture": "w.capture", "frame": "w.frame", "asked_by": "w.asked_by", "answered_by": "w.answered_by", "record": "a.kind", "domain": "a.domain", "name": "a.name",
+        "values": "a.values", "valid": "a.valid", "authenticated": "a.authenticated", "signed": "a.signed",
+    }),
     "anomalies": ("a, protocol, side, P, E", {
         **_PLACE, **_ENDS, "protocol": "protocol", "code": "a.code", "side": "side", "stream_offset": "a.at", "detail": "a.detail or None",
     }),

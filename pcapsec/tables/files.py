@@ -13,7 +13,7 @@ import stat
 from typing import Any, BinaryIO, Callable, Iterable, Iterator
 
 from ..errors import OutputError
-from ..records import Capture, Finding, Session
+from ..records import Capture, DnsAnswer, Finding, Session, Sighting
 from ..secret import Fingerprints
 from . import schema
 from .rows import First, Rows, join_firsts
@@ -68,10 +68,12 @@ class FileSink:
         self._flush()
         return FilePart(self._runs, self._rows.firsts)
 
-    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, First], paths: Iterable[Any] = ()) -> "FilePart":
+    def finish(self, captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], firsts: dict[str, First], paths: Iterable[Any] = (),
+               answers: Iterable[tuple[DnsAnswer, Sighting]] = ()) -> "FilePart":
         """The tables that only the end of the run can fill."""
         self._rows.captures(captures)
         self._rows.paths(paths)
+        self._rows.answers(answers)
         self._rows.rule_summary(rules, counts, firsts)
         return self.close()
 
@@ -121,7 +123,8 @@ def line_encoder(table: str, format: str, reveal: bool) -> Callable[[tuple], str
 
 
 def merge_runs(parts: Iterable[FilePart], destination: "Destination", captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any],
-               directory: str, *, fingerprints: Fingerprints | None = None, paths: Iterable[Any] = ()) -> list[str]:
+               directory: str, *, fingerprints: Fingerprints | None = None, paths: Iterable[Any] = (),
+               answers: Iterable[tuple[DnsAnswer, Sighting]] = ()) -> list[str]:
     """Write the final tables from the parts of all workers.
 
     Args:
@@ -130,13 +133,14 @@ def merge_runs(parts: Iterable[FilePart], destination: "Destination", captures: 
         captures, rules, counts: for the captures and rule_summary tables.
         directory: of the runs.
         paths: ways of mail, for the table of them.
+        answers: what DNS said of mail, for the table dns_policy.
 
     Returns:
         Paths of the tables.
     """
     whole = FilePart.joined(parts)
     last = FileSink(directory, destination.format, reveal=destination.reveal, fingerprints=fingerprints)
-    runs = whole.runs + last.finish(captures, rules, counts, whole.firsts, paths).runs
+    runs = whole.runs + last.finish(captures, rules, counts, whole.firsts, paths, answers).runs
     return [destination.write(table, first_of_each(merged(runs, table)) if table == "certificates" else merged(runs, table)) for table in schema.TABLES]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import CaptureError, OutputError
-from ..records import Capture, Finding, Session
+from ..records import Capture, DnsAnswer, Finding, Session, Sighting
 from ..secret import Fingerprints
 from . import schema
 from .files import FORMATS, INTEGER_LISTS, Destination, line_encoder
@@ -17,7 +17,7 @@ from .rows import UNKNOWN_TIME, Rows, join_firsts
 from .schema import Column
 from .text import BOOLEAN, cell, iso, json_cell, unguard
 
-LATER = frozenset(("paths",))  # tables that earlier versions did not write
+LATER = frozenset(("paths", "dns_policy"))  # tables that earlier versions did not write
 _NO_TIME = np.iinfo(np.int64).min  # NaT in int64
 
 
@@ -54,7 +54,7 @@ _SHA256 = [column.name for column in schema.columns("certificates", False)].inde
 
 
 class Result:
-    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, paths, tls, certificates, rpc, http, assessments,
+    """The tables of a run, one DataFrame per attribute: findings, sessions, credentials, messages, hops, paths, tls, certificates, rpc, http, dns_policy, assessments,
     rule_summary, captures, anomalies.
 
     Args:
@@ -75,6 +75,7 @@ class Result:
     certificates: pd.DataFrame
     rpc: pd.DataFrame
     http: pd.DataFrame
+    dns_policy: pd.DataFrame
     assessments: pd.DataFrame
     rule_summary: pd.DataFrame
     captures: pd.DataFrame
@@ -88,12 +89,13 @@ class Result:
 
     @classmethod
     def of_parts(cls, parts: Iterable[FramePart], captures: Iterable[Capture], rules: dict[str, Any], counts: dict[str, Any], *, reveal: bool = False,
-                 paths: Iterable[Any] = ()) -> "Result":
+                 paths: Iterable[Any] = (), answers: Iterable[tuple[DnsAnswer, Sighting]] = ()) -> "Result":
         """Build the tables from what the sinks of all workers collected."""
         parts = list(parts)
         last = Rows(text=False, reveal=reveal)
         last.captures(captures)
         last.paths(paths)
+        last.answers(answers)
         last.rule_summary(rules, counts, join_firsts(part.firsts for part in parts))
         parts.append(FramePart(last))
         tables = {}

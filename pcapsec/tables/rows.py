@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable
 
 from ..greetings import greeting_host
-from ..records import CLIENT, SERVER, Capture, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, TlsHandshake, group_hash
+from ..records import CLIENT, SERVER, Capture, DnsAnswer, Facts, Finding, HttpFacts, Message, RegularSession, RpcFacts, Session, Sighting, TlsHandshake, group_hash
 from ..secret import Fingerprints
 from . import schema
 from .access import NO_CERTIFICATE, NO_DETAILS, NO_LOGIN, NO_OFFER, login_of
@@ -460,6 +460,11 @@ class Rows:
             else:
                 self._tie = tie_of(s.session_id)
                 self._findings([finding], s, block["E"](s), block["N"](s, s.server_name), block["D"](display_filter(s), self._community(s)), {})
+
+    def answers(self, answers: Iterable[tuple[DnsAnswer, Sighting]]) -> None:
+        """What DNS said of mail, and where."""
+        if not self._only_findings:
+            self.entries["dns_policy"] += [(where.ts_ns, zlib.crc32(answer.name.encode()), self._write["dns_policy"](answer, where)) for answer, where in answers]
 
     def captures(self, captures: Iterable[Capture]) -> None:
         for capture in captures:

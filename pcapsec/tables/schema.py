@@ -317,6 +317,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _count("messages", "that were read and went this way"), _count("messages_sealed", "of those, the ones encrypted by the sender"),
         _list("from_domains", "of those messages, the first few"), _list("to_domains", "of their recipients, the first few"),
     ),
+    "dns_policy": (
+        _time("time", "when it was first answered"), _text("capture", "the input that holds that answer", NEVER), _count("frame", "its frame, 1-based"),
+        _own("asked_by", "address that asked"), _own("answered_by", "address that answered"),
+        _word("record", "mx, mta-sts, tlsrpt, tlsa, srv, autodiscover, address (of a mail exchanger)"),
+        _text("domain", "whose mail it is about; of tlsa and address the host", NEVER), _text("name", "that was asked for", NEVER),
+        _list("values", "what was answered, as in a zone file"), _flag("valid", "mta-sts, tlsrpt: there is one record and it is well formed", "other records"),
+        _flag("authenticated", "the resolver says that DNSSEC proves it"), _flag("signed", "its signatures came along"),
+    ),
     "assessments": (
         _own("session_id", "as in sessions"),
         _word("rule_id", "the rule"), _word("verdict", "fail, pass, not_applicable, not_observable"),

@@ -469,5 +469,18 @@ def irc(host: str, port: int) -> None:
     talk.until(rb"(ERROR|:\S+ QUIT)")
 
 
+def resolver(host: str, port: int, *questions: str) -> None:
+    """Ask a resolver, `TYPE/name` each, with the AD bit: whether DNSSEC proved the answer is of interest."""
+    import dns.flags
+    import dns.message
+    import dns.query
+
+    for question in questions:
+        kind, _, name = question.partition("/")
+        query = dns.message.make_query(name, kind)
+        query.flags |= dns.flags.AD
+        dns.query.udp(query, host, timeout=5, port=port)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

@@ -165,8 +165,8 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 
-def postfix(lab: Lab, name: str, side: str, services: list[str], **settings: str) -> pathlib.Path:
-    """A Postfix of its own with these smtpd lines of master.cf; mail goes to the discard transport unless settings say otherwise. Returns its folder."""
+def postfix(lab: Lab, name: str, side: str, services: list[str], resolver: pathlib.Path | None = None, **settings: str) -> pathlib.Path:
+    """A Postfix of its own with these smtpd lines of master.cf; mail goes to the discard transport unless settings say otherwise. `resolver`: its /etc/resolv.conf. Returns its folder."""
     need("postfix", "postconf")
     key, cert = certificate(lab)
     home = reachable(lab.work / name)
@@ -191,7 +191,9 @@ def postfix(lab: Lab, name: str, side: str, services: list[str], **settings: str
             shutil.copy(source, etc / shared)
     run("postfix", "-c", str(etc), "check")
     sbin = run("postconf", "-c", str(etc), "-h", "daemon_directory").strip()
-    lab.start(side, f"{sbin}/master", "-c", str(etc), "-d", env=os.environ | {"MAIL_CONFIG": str(etc)})
+    # `ip netns exec` has a mount namespace of its own, so the machine never sees the file
+    see = ["sh", "-c", 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"', "sh", str(resolver)] if resolver else []
+    lab.start(side, *see, f"{sbin}/master", "-c", str(etc), "-d", env=os.environ | {"MAIL_CONFIG": str(etc)})
     return home
 
 
