@@ -8,7 +8,7 @@ import pytest
 from tests import dns_bytes as made
 
 from pcapsec.protocols.dns_answers import read_answer
-from pcapsec.records import Capture, Certificate, RpcContext, RpcFacts, Sighting, TlsHandshake
+from pcapsec.records import Capture, Certificate, EspAssociation, EspFacts, RpcContext, RpcFacts, Sighting, TlsHandshake
 from pcapsec.rules import Judge, Policy
 from pcapsec.rules import dns_policy as module
 from pcapsec.rules.deliveries import Deliveries
@@ -238,6 +238,15 @@ class TestSites:
     ])
     def test_one_site(self, listed, message, ends, answer):
         assert only(said("PS811", sessions=[self.between(listed, messages=[message()], **ends)], sites=self.SITES)[1]) == answer
+
+    @pytest.mark.parametrize("server, clear, answer", [("10.2.0.1", False, "not_observable"), ("10.2.0.1", True, "fail"), ("10.3.0.1", False, "fail")])
+    def test_a_tunnel_between_them(self, listed, message, session, server, clear, answer):
+        judge = Judge(Policy(sites=self.SITES))
+        judge.session(self.between(listed, messages=[message()]))
+        tunnel = session("esp", client_ip="10.1.0.1", server_ip=server, esp=EspFacts(associations=[EspAssociation(spi=7, source="10.1.0.1", destination=server, kind="esp", clear=clear)]))
+        judge.site.collected.carriers.esp.append(tunnel)
+        judge.capture([Capture(name="a.pcap", packets=10)])
+        assert not judge.faults and only(dict(zip(("fail", "pass", "not_applicable", "not_observable"), judge.counts["PS811"]))) == answer
 
     def test_protected(self, listed, session):
         tls = TlsHandshake(version="TLSv1.3", cipher_suite="TLS_AES_128_GCM_SHA256", established=True)
