@@ -79,13 +79,8 @@ def analyze(captures: str | os.PathLike | Iterable[str | os.PathLike] | BinaryIO
                            join=join, full_assessments=assessments == "full", keys=keys, trust=trust, fingerprints=fingerprints, baseline=history)
     if outcome.errors and not any(capture.packets for capture in outcome.captures):
         raise outcome.errors[0]
-<<<<<<< HEAD
-    result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets, paths=build(outcome.collected).paths)
-    result.errors = [*outcome.errors, *outcome.baseline_errors]
-=======
     result = Result.of_parts(outcome.partials, outcome.captures, all_rules(), outcome.counts, reveal=reveal_secrets, paths=build(outcome.collected).paths, answers=outcome.answers())
-    result.errors = list(outcome.errors)
->>>>>>> dbc0639 (DNS answers that concern mail: kept by the kernels, read with dnspython, table dns_policy; PS805-PS809, PS811, PS902; recordings of promises kept and broken)
+    result.errors = [*outcome.errors, *outcome.baseline_errors]
     result.internal_errors = list(outcome.internal_errors)
     return result
 

@@ -4,9 +4,9 @@ A worker's judge fills one, the judge of the run merges them. What no longer fit
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..records import CLIENT, Session, TlsHandshake
+from ..records import CLIENT, Facts, Session, TlsHandshake
 from .accounts import Accounts
 from .carriers import Carriers
 from .deliveries import Deliveries
@@ -16,6 +16,9 @@ from .requests import MAIL_SERVICES, MAX_LISTED
 from .trail import Trail
 from .visits import Visits
 from .webnames import MAYBE_WEB
+
+if TYPE_CHECKING:
+    from .site import Site
 
 MAX_HOSTS = 10_000  # of either kind; with their paths a few MiB
 MAX_KEYS, MAX_CHOICES = 8, 32  # of one server
@@ -102,6 +105,15 @@ class Collected:
             self._http(session)
         if of_mail and session.tls is not None and session.tls.cipher_suite is not None:
             self._handshake(session, session.tls)
+
+    def judged(self, session: Session, facts: Facts, site: "Site") -> None:
+        """Take what a conversation of any kind has to tell once it was judged."""
+        self.visits.take(session)
+        self.carriers.take(session)
+        if session.protocol == "smtp":
+            self.deliveries.take(session, facts)
+        if site.policy.sites:
+            self.links.take(session, facts, site)
 
     def _handshake(self, session: Session, tls: TlsHandshake) -> None:
         if tls.certificates and (spki := tls.certificates[0].spki_sha256) is not None:

@@ -14,7 +14,7 @@ from ..records import CLIENT, SERVER, SEVERITIES, Capture, Facts, Finding, Login
 from ..secret import Fingerprints, Secret
 from .policy import Policy
 from .registry import all_rules
-from .requirements import UNPROTECTED
+from .requirements import went_against
 from .rule import ANY, FAIL, IPSEC, LOWER, NOT_APPLICABLE, PASS, TOKENS, VERDICTS, Rule, Verdict, finding_id, not_observable
 from .site import LOOPBACK, Site
 from .stories import INVOLVED, LAYERED, RANK, link, link_layered
@@ -204,12 +204,7 @@ class Judge:
             site.collected.trail.take(session, facts, False)
         if session.inner is not None and session.inner.messages:
             site.collected.trail.take(session, session.inner, True)
-        site.collected.visits.take(session)
-        site.collected.carriers.take(session)
-        if session.protocol == "smtp":
-            site.collected.deliveries.take(session, facts)
-        if site.policy.sites:
-            site.collected.links.take(session, facts, site)
+        site.collected.judged(session, facts, site)
         return key, tuple(site.consulted)
 
     def alike(self, session: Session, said: tuple[tuple, tuple[str, ...]]) -> Alike | None:
@@ -409,7 +404,7 @@ class Judge:
         except ValueError:
             seed = int(finding_id("", "", session.session_id, ""), 16)
         salts, involved, suppressions = self._salts, [], self.suppressions
-        required = self._required(findings) if self.site.policy.require_tls and near is not LOOPBACK else None
+        required = went_against(findings) if self.site.policy.require_tls and near is not LOOPBACK else None
         for finding in findings:
             rule = finding.rule
             rule_id = rule.id
@@ -436,10 +431,6 @@ class Judge:
         if len(involved) > 1:
             (link_layered if session.protocol in LAYERED else link)(involved)
         session.worst_severity = SEVERITIES[worst]
-
-    def _required(self, findings: list[Finding]) -> str | None:
-        """Which entry of the policy a session without TLS goes against."""
-        return next((finding.evidence["policy_id"] for finding in findings if finding.rule.id == "PS901" and finding.variant in UNPROTECTED), None)
 
     def _near(self, finding: Finding, client_ip: str, server_ip: str) -> None:
         """Severity modifiers of a finding of capture scope that hang on the addresses; once, however often it is asked for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 from ..greetings import greeting_host
-from ..records import Facts, Message, Session
+from ..records import Facts, Finding, Message, Session
 from .addresses import Addresses
 from .policy import Match, Requirement
 
@@ -17,7 +17,7 @@ _PROTOCOL_OF = {  # service -> protocol, for conversations that are TLS from the
     **dict.fromkeys(("https", "exchange-online", "exchange", "autodiscover", "owa", "ews", "ecp", "oab", "activesync", "mapi-http", "rpc-proxy", "webmail", "caldav"), "http"),
 }
 SERVICES = tuple(dict.fromkeys((*PROTOCOLS, *_PROTOCOL_OF)))
-UNPROTECTED = frozenset(("no-tls", "before-tls"))  # variants of PS901: something passed in clear
+_UNPROTECTED = frozenset(("no-tls", "before-tls"))  # variants of PS901: something passed in clear
 MAX_SHOWN = 80  # characters of a name that was matched
 _NAMES = ("server_name", "mx", "helo")
 _ENVELOPE = ("rcpt_domain", "from_domain")
@@ -85,6 +85,11 @@ class Requirements:
             else:
                 return None
         return Meant(requirement, matched, messages, unseen)
+
+
+def went_against(findings: Iterable[Finding]) -> str | None:
+    """Which entry of the policy a session without TLS goes against, by its findings."""
+    return next((finding.evidence["policy_id"] for finding in findings if finding.rule.id == "PS901" and finding.variant in _UNPROTECTED), None)
 
 
 def covered(name: str | None, patterns: Iterable[str]) -> bool:
