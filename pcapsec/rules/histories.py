@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Iterator, NamedTuple
 
 from .comparing import SECOND_NS, chosen, groups, has, meeting, once, used_in_clear
+from .dns_policy import Dns
 from .rule import SMTP
 from .visit_flags import ESTABLISHED, FAILED, LISTED, MASKED, OFFERED, REFUSED, REQUESTED
 from .visits import MORE, Visit, Visits, ordered
@@ -63,14 +64,15 @@ def history(group: Any) -> History:
                    used_in_clear(group["flags"]).tolist())
 
 
-def fallbacks(visits: Visits) -> list[Fallback]:
+def fallbacks(visits: Visits, dns: Dns) -> list[Fallback]:
     """Those of mail that is sent, in any order."""
-    return once(visits, "fallbacks", lambda visits: [one for each in histories(visits) if visits.look_up(each.rows[0]).protocol in SMTP for one in _fallbacks(visits, each)])
+    return once(visits, "fallbacks", lambda visits: [
+        *[one for each in histories(visits) if visits.look_up(each.rows[0]).protocol in SMTP for one in _fallbacks(visits, each)], *_to_other_exchangers(visits, dns)])
 
 
-def tls_failed(flags: int) -> bool:
-    """Whether a visit's flags say that TLS was to be had and did not come about. A server that does not offer it and refuses it has none: nothing failed."""
-    return bool(flags & FAILED) or flags & REFUSED and flags & (LISTED | OFFERED | MASKED) != LISTED
+def tls_failed(flags: Any) -> Any:
+    """Whether a visit's flags, or an array of them, say that TLS was to be had and did not come about. A server that does not offer it and refuses it has none: nothing failed."""
+    return ((flags & FAILED) != 0) | ((flags & REFUSED) != 0) & ((flags & (LISTED | OFFERED | MASKED)) != LISTED)
 
 
 class _Attempt:
@@ -131,6 +133,48 @@ def _told(visits: Visits, each: History, attempt: _Attempt, later: int | None = 
     return Fallback(one, other, attempt.n, each.rows["session_id"][attempt.related].tolist(), attempt.n_clear, *alike(one, other), later_ns)
 
 
+def _to_other_exchangers(visits: Visits, dns: Dns) -> Iterator[Fallback]:
+    """TLS failed with one exchanger of a domain, and mail for the domain went to another in clear. Who takes mail for whom is told by DNS in the captures."""
+    if not dns:
+        return
+    rows = visits.rows()
+    to_domain = used_in_clear(rows["flags"]) & (rows["rcpt_domain"] > MORE)
+    rows = ordered(meeting(rows, ("client",), tls_failed(rows["flags"]), to_domain), "client")
+    starts, exchangers = groups(rows, "client"), {}
+    for group in chosen(rows, starts, starts >= 0):
+        each, attempts = history(group), {}
+        domains, servers = group["rcpt_domain"].tolist(), group["server"].tolist()
+        for index, (flags, server, domain) in enumerate(zip(each.flags, servers, domains)):
+            if tls_failed(flags):
+                attempts[server] = index
+            elif flags & ESTABLISHED:
+                attempts.pop(server, None)
+            elif each.clear[index] and domain > MORE and server not in attempts:
+                if domain not in exchangers:
+                    name = visits.texts.values[domain]
+                    exchangers[domain] = frozenset(address for host in dns.exchangers(name) for address in dns.addresses(host))
+                one = _at_another(visits, each, index, attempts, exchangers[domain])
+                if one is not None:
+                    yield one
+
+
+def _at_another(visits: Visits, each: History, index: int, attempts: dict[int, int], exchangers: frozenset[str]) -> Fallback | None:
+    """The last attempt with another exchanger that clear text followed on; it is told once."""
+    address, port = visits.servers.values[int(each.rows["server"][index])]
+    if address not in exchangers:
+        return None
+    others = [number for other in exchangers if other != address and (number := visits.servers.ids.get((other, port))) in attempts]
+    last = max(others, key=attempts.__getitem__, default=None)
+    if last is None or each.starts[index] - each.ends[attempts[last]] > WINDOW_NS:
+        return None
+    one, other = visits.look_up(each.rows[attempts[last]]), visits.look_up(each.rows[index])
+    same_name, same_envelope = alike(one, other)
+    if same_name is False:
+        return None
+    related = each.rows["session_id"][[attempts.pop(last), index]].tolist()
+    return Fallback(one, other, 1, related, 1, same_name, same_envelope, None, True)
+
+
 def alike(one: Visit, other: Visit) -> tuple[bool | None, bool | None]:
     """Whether two conversations have the same client name, and the same sender and recipient."""
     return (one.client_name == other.client_name if one.client_name and other.client_name else None,
@@ -148,12 +192,10 @@ class Mixture(NamedTuple):
     n_clear: int
     by_time: str  # "ended": TLS before a moment, clear text after; "began": the other way round; "": in turn
     named: bool  # the client's name is known
-    failed_between: bool  # TLS failed between the last that worked and the first clear text
     n_unasked: int  # clear conversations in which STARTTLS was on offer and not asked for
     n_stripped: int  # clear conversations whose whole list had no offer
     n_fingerprints: int  # different ClientHellos
     related: list[int]
-    unasked: Visit | None  # the first of those
     elsewhere: bool = False  # TLS and clear text with different addresses of one name
     other_machines: bool = False  # those in clear had no offer and greetings of their own: a balancer shows several machines as one
 
@@ -181,11 +223,9 @@ def mixture(visits: Visits, each: History, indexes: list[int], is_named: bool, e
         return None
     unasked = [index for index in clear if each.flags[index] & (OFFERED | REQUESTED) == OFFERED]
     stripped = [index for index in clear if each.flags[index] & (LISTED | OFFERED) == LISTED]
-    before = [index for index in tls if index < clear[0]]
     greetings = [set(each.rows["banner"][some].tolist()) for some in (tls, clear)]
     other_machines = len(stripped) == len(clear) and greetings[0].isdisjoint(greetings[1]) and all(number > MORE and "***" not in visits.texts.values[number] for number in greetings[0] | greetings[1])
-    look = lambda index: visits.look_up(each.rows[index])  # noqa: E731
     return Mixture(
-        look(tls[0]), look(tls[-1]), look(clear[0]), look(clear[-1]), len(tls), len(clear), "ended" if tls[-1] < clear[0] else "began" if clear[-1] < tls[0] else "", is_named,
-        any(before and before[-1] < index < clear[0] and tls_failed(each.flags[index]) for index in indexes), len(unasked), len(stripped),
-        len(set(each.rows["ja4"][tls].tolist()) - {0}), each.rows["session_id"][sorted({*tls[:1], *clear})].tolist(), look(unasked[0]) if unasked else None, elsewhere, other_machines)
+        *[visits.look_up(each.rows[index]) for index in (tls[0], tls[-1], clear[0], clear[-1])], len(tls), len(clear), "ended" if tls[-1] < clear[0] else "began" if clear[-1] < tls[0] else "", is_named,
+        len(unasked), len(stripped),
+        len(set(each.rows["ja4"][tls].tolist()) - {0}), each.rows["session_id"][sorted({*tls[:1], *clear})].tolist(), elsewhere, other_machines)

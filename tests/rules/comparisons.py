@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import Any, Iterable
 
-from pcapsec.records import Capture, Finding, Session, TlsHandshake, TlsOffer
+from pcapsec.protocols.dns_answers import read_answer
+from pcapsec.records import Capture, Finding, Session, Sighting, TlsHandshake, TlsOffer
 from pcapsec.rules import Judge, Policy
 from tests.rules.conftest import check_finding, make_login, make_message, make_session, with_list
 
@@ -66,11 +67,15 @@ def implicit(seconds: float, service: str, port: int, **fields) -> Session:
     return make_session("tls", service=service, server_port=port, tls_mode="implicit", tls=tls, **{**at(seconds), **fields})
 
 
-def judged(*sessions: Session, rule: str, captures: tuple[str, ...] = ("a.pcap",), **policy) -> list[Finding]:
+def judged(*sessions: Session, rule: str, captures: tuple[str, ...] = ("a.pcap",), dns: Iterable[bytes] = (), **policy) -> list[Finding]:
     """Findings of a rule by one judge; it is checked that three workers whose collections travel, in other orders, say the same, and count the same."""
     said = []
     for parts in (1, 3):
         workers = [Judge(Policy(**policy)) for _ in range(parts)]
+        for worker in workers:  # all workers read all answers
+            for message in dns:
+                for told in read_answer(message):
+                    worker.site.collected.dns.take(told, Sighting(BEGIN * SECOND, "a.pcap", 1, "192.0.2.10", "192.0.2.53"))
         for n, session in enumerate(sessions if parts == 1 else sessions[::-1]):
             session.findings = []
             workers[n % parts].session(session)

@@ -5,6 +5,7 @@ import pytest
 
 from pcapsec.records import TlsOffer
 from pcapsec.rules import histories
+from tests.dns_bytes import answer as answered
 from tests.rules.comparisons import answer, at, clear, failed, handshake, implicit, judged, looked, number_of, refused, upgraded
 from tests.rules.conftest import make_login, make_message, make_session
 
@@ -25,7 +26,7 @@ def test_whole_fallback():
     assert (one.capture, one.frame, one.ts_ns, one.ends.client_ip, one.ends.server_port) == ("a.pcap", 4_210_001, 1_700_000_421 * 10**9, "198.51.100.7", 25)
     assert one.evidence == {
         "session_id_tls_attempt": number_of(20), "session_id_clear": number_of(421), "attempt_time": "2023-11-14T22:13:40Z", "clear_time": "2023-11-14T22:20:21Z", "delta_s": 400,
-        "failure": "unknown_ca", "server": "203.0.113.5:25", "n_attempts": 2, "n_clear": 2, "client_name": "relay.example", "same_name": True, "matched_envelope": None,
+        "failure": "unknown_ca", "server": "203.0.113.5:25", "attempt_server": "203.0.113.5:25", "domain": "b.example", "n_attempts": 2, "n_clear": 2, "client_name": "relay.example", "same_name": True, "matched_envelope": None,
         "later_tls": None, "ruled_out": ["TLS that worked in between", "another program or host behind the same address"],
         "not_ruled_out": ["another mail than the one that TLS failed for", "a fault of the server's own TLS"],
         "related_session_ids": [number_of(10), number_of(20), number_of(421), number_of(500)]}
@@ -68,6 +69,39 @@ def test_envelopes(mails, confidence, matched):
     one, other = [[make_message(**fields)] for fields in mails]
     [finding] = judged(refused(0, messages=[one[0]]), clear(10, messages=other), rule="PS205")
     assert (finding.confidence, finding.evidence["matched_envelope"]) == (confidence, matched)
+
+
+MX = ("b.example. 60 IN MX 10 mx1.b.example.", "b.example. 60 IN MX 20 mx2.b.example.")
+WHERE = "mx1.b.example. 60 IN A 203.0.113.5", "mx2.b.example. 60 IN A 203.0.113.6"
+SECOND_MX = {"server_ip": "203.0.113.6"}
+
+
+def of_b_example():
+    return [answered(*MX, more=WHERE)]
+
+
+def test_another_exchanger_of_the_domain():
+    [one] = judged(failed(0), clear(30, **SECOND_MX), clear(40, **SECOND_MX), rule="PS205", dns=of_b_example())
+    assert (one.severity, one.confidence, one.variant) == ("high", "medium", "other-exchanger")
+    assert one.title == "TLS between 198.51.100.7 and 203.0.113.5 port 25 failed (closed), then mail went in clear to 203.0.113.6, another exchanger of b.example"
+    assert (one.evidence["attempt_server"], one.evidence["server"], one.evidence["domain"]) == ("203.0.113.5:25", "203.0.113.6:25", "b.example")
+    assert one.evidence["related_session_ids"] == [number_of(0), number_of(30)]
+
+
+@pytest.mark.parametrize("sessions, expected", [
+    ([failed(0), clear(30, server_ip="203.0.113.7")], []),  # no exchanger of the domain
+    ([failed(0, server_ip="203.0.113.7"), clear(30, **SECOND_MX)], []),
+    ([failed(0), clear(30, messages=[make_message(rcpt_to=["y@c.example"])], **SECOND_MX)], []),
+    ([failed(0), upgraded(10), clear(30, **SECOND_MX)], []),
+    ([failed(0), clear(3602, **SECOND_MX)], []),
+    ([failed(0), clear(30, **SECOND_MX, **OTHER)], []),
+    ([failed(0), clear(30, server_port=587, **SECOND_MX)], []),
+    ([failed(0), clear(20), clear(30, **SECOND_MX)], ["reconnect", "other-exchanger"]),
+    ([failed(0), failed(1, **SECOND_MX), clear(30, **SECOND_MX)], ["reconnect"]),
+    ([refused(0, offer=False), clear(30, **SECOND_MX)], []),
+])
+def test_other_exchangers(sessions, expected):
+    assert [one.variant for one in judged(*sessions, rule="PS205", dns=of_b_example())] == expected
 
 
 def test_private_ends_are_one_step_down_once():
@@ -141,7 +175,7 @@ def test_whole_regression():
     assert one.evidence == {
         "session_id_tls": number_of(50), "session_id_clear": number_of(100), "tls_time": "2023-11-14T22:14:10Z", "clear_time": "2023-11-14T22:15:00Z", "server": "203.0.113.5:25",
         "tls_server": "203.0.113.5:25", "client_name": "relay.example", "n_tls": 2, "n_clear": 2, "n_without_offer": 2, "n_fingerprints": 1,
-        "ruled_out": ["TLS that failed at first (PS205)", "a change of the client's settings"],
+        "ruled_out": ["TLS that failed at first (PS205)", "several machines behind the server's address", "a change of the client's settings"],
         "not_ruled_out": ["another program or host behind the same address", "a change of the server's settings"],
         "related_session_ids": [number_of(0), number_of(100), number_of(200)]}
 

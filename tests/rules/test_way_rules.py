@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from pcapsec.records import Facts
+from tests.dns_bytes import answer as answered
 from tests.rules.comparisons import answer, clear, failed, handshake, implicit, judged, looked, number_of, upgraded
 from tests.rules.conftest import make_login, make_message
 
@@ -25,7 +26,7 @@ def test_whole_clear_use_of_a_server_with_tls():
     assert (one.ts_ns, one.ends.server_port) == (1_700_000_100 * 10**9, 143)
     assert one.evidence == {
         "server": "203.0.113.5:143", "tls_server": "203.0.113.5:993", "session_id_tls": number_of(20), "tls_time": "2023-11-14T22:13:40Z", "clear_time": "2023-11-14T22:15:00Z",
-        "n_clear": 2, "related_session_ids": [number_of(100), number_of(200)]}
+        "domain": None, "n_clear": 2, "related_session_ids": [number_of(100), number_of(200)]}
 
 
 @pytest.mark.parametrize("tls, sessions, expected", [
@@ -117,3 +118,37 @@ def test_answers_about_hops():
 def test_nothing_at_all():
     for rule in ("PS205", "PS305", "PS308", "PS319", "PS903", "PS904", "PS911", "PS912"):
         assert answer(rule=rule) == "not_applicable"
+
+
+# --- what SRV records say
+
+SRV = ("_imaps._tcp.example.org. 60 IN SRV 0 1 993 imap.example.org.",)
+ABSENT = ("_pop3._tcp.example.org. 60 IN SRV 0 0 0 .",)
+
+
+def named(seconds, protocol="imap", name="imap.example.org", **fields):
+    return clear(seconds, protocol, greeting=f"{name} ready", **{**USER, **fields})
+
+
+def test_whole_promise():
+    [one] = judged(named(0), named(10), rule="PS904", dns=[answered(*SRV)])
+    assert one.title == "192.0.2.50 uses IMAP in clear on 203.0.113.5 port 143; example.org has it with TLS on imap.example.org:993"
+    assert (one.severity, one.confidence, one.variant) == ("medium", "medium", "imap-srv")
+    assert one.evidence == {
+        "server": "203.0.113.5:143", "tls_server": "imap.example.org:993", "session_id_tls": None, "tls_time": None, "clear_time": "2023-11-14T22:13:20Z", "domain": "example.org",
+        "n_clear": 2, "related_session_ids": [number_of(0), number_of(10)]}
+
+
+@pytest.mark.parametrize("sessions, expected", [
+    ([named(0, "pop3", "pop.example.org")], ["pop3-not-offered"]),
+    ([named(0, "pop3", "pop.example.net")], []),
+    ([named(0, "pop3", "imap.example.org")], ["pop3-not-offered"]),
+    ([named(0, name="mail.example.org")], []),  # another host
+    ([named(0, "nntp")], []),
+    ([named(0), implicit(5, "imaps", 993)], ["imap"]),  # the port was seen
+    ([named(0), named(1, client_ip="192.0.2.51"), clear(2, "imap")], ["imap-srv", "imap-srv"]),
+    ([upgraded(0, "imap", greeting="imap.example.org ready")], []),
+])
+def test_promises(sessions, expected):
+    assert [one.variant for one in judged(*sessions, rule="PS904", dns=[answered(*SRV), answered(*ABSENT)])] == expected
+    assert not [one for one in judged(*sessions, rule="PS904") if "-" in one.variant]

@@ -40,7 +40,7 @@ from ...records import Capture, Finding
 from ..comparing import Answer, answer, captures_of, chosen, finding_at, groups, has, losses, meeting, named, root_of, session_ids, used_in_clear
 from ..handshake import cut, when
 from ..histories import Mixture, fallbacks, history, mixture, mixtures
-from ..innocence import CLIENT_SETTINGS, FAILED_FIRST, OTHER_PROGRAM, OTHER_SERVER, SERVER_SETTINGS, causes
+from ..innocence import CLIENT_SETTINGS, FAILED_FIRST, OTHER_PROGRAM, OTHER_SERVER, SERVER_SETTINGS, SEVERAL_MACHINES, causes
 from ..regressions import PairChange, pair_changes
 from ..rule import LOWER, MAIL, Rule, Verdict
 from ..site import Site
@@ -61,7 +61,7 @@ def judge(capture: Capture, site: Site) -> list[Finding] | Verdict:
 
 def _find(visits: Visits, site: Site) -> Answer:
     rows = visits.rows()
-    told = {one.clear.session_id for one in fallbacks(visits)}
+    told = {one.clear.session_id for one in fallbacks(visits, site.collected.dns)}
     found = [_finding(one) for one in [*mixtures(visits), *_elsewhere(visits)] if is_regression(one) and one.first_clear.session_id not in told]
     told |= {one.evidence["session_id_clear"] for one in found}
     earlier = [one for one in pair_changes(visits, site.remembered) if one.first_clear.session_id not in told]
@@ -110,7 +110,7 @@ def _finding(one: Mixture) -> Finding:
             "session_id_tls": tls.session_id, "session_id_clear": clear.session_id, "tls_time": when(tls.start_ns), "clear_time": when(clear.start_ns), "server": named(clear),
             "tls_server": named(tls), "client_name": clear.client_name and cut(clear.client_name), "n_tls": one.n_tls, "n_clear": one.n_clear,
             "n_without_offer": one.n_stripped, "n_fingerprints": one.n_fingerprints,
-            **causes((FAILED_FIRST, True), (OTHER_PROGRAM, False),
+            **causes((FAILED_FIRST, True), (OTHER_PROGRAM, False), (SEVERAL_MACHINES, not one.other_machines and not one.elsewhere),
                      (CLIENT_SETTINGS, one.n_unasked == 0), (SERVER_SETTINGS, one.n_stripped == 0 and one.n_unasked > 0)),
             "related_session_ids": session_ids(one.related)})
 
