@@ -19,7 +19,8 @@ Not a finding when
     - the client never sent a command;
     - the offer came only after the command;
     - a SASL security layer encrypts what follows the login.
-    Where the server took nothing before TLS (variant enforced) little passed: one step less severe.
+    Where the server took nothing before TLS (variant enforced) little passed: one step less severe. Where the client came back with TLS at once, PS911
+    (variant reconnected) tells it.
 
 References
     RFC 3207 §6
