@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
+from .packet_records import Overlap, PacketHints, Reset, Sent, Stranger, Version  # noqa: F401 - offered here to all
 from .service_records import (  # noqa: F401 - offered here to all
     CLIENT, SERVER, Login, RpcSecurity, RpcContext, MapiFacts, RpcEndpoint, RpcFacts, HttpRequest, HttpFacts, RpcChannel, SmbFacts, Certificate, TlsOffer, TlsHandshake,
     IkeProposal, IkeFacts, EspAssociation, EspFacts, DnsAnswer, Sighting)
@@ -280,6 +281,12 @@ class Session:
     acked_unseen_server: int = 0
     finished: bool = False  # FIN or RST seen
     reset_by: int | None = None  # side that sent a RST, the server if both did; None: none seen
+    closed_by: int | None = None  # side whose FIN or RST came first; only told where `goodbye` is
+    goodbye: bool | None = None  # TLS of mail: who closed it had sent an alert record before; None: not closed, or nobody looked
+    ttl_client: int | None = None  # TTL or hop limit of most of the client's packets with data, of its SYN where there are none; as captured, so it says how far away that was
+    ttl_server: int | None = None
+    n_hints: int = 0  # things that are odd about how its packets were sent; 0: `packet_hints` has nothing to say beyond TTLs
+    packets: PacketHints | Callable[[], PacketHints] | None = None  # what `packet_hints` is made of
     unparsed: str | None = None  # why no parser took it, or which fault of ours stopped it
     encapsulation: str = ""  # outer layers, "vlan.10/vxlan.5000"
     verdict: str = "unknown"  # protected, exposed, weak, unknown: set by the judge
@@ -288,6 +295,19 @@ class Session:
     not_observable: list[tuple[str, str]] = field(default_factory=list)  # (rule_id, reason)
     assessments: list[tuple[str, str, str]] | None = None  # (rule_id, verdict, reason) of every rule, only when asked for
     locate: Callable[[int, int], tuple[str, int, int]] | None = None  # (side, stream offset) -> (capture, frame, ts_ns)
+
+    @property
+    def packet_hints(self) -> PacketHints:
+        """How its packets were sent; made when it is asked for."""
+        made = self.packets
+        if made.__class__ is not PacketHints:
+            made = self.packets = made() if made is not None else PacketHints(ttl_client=self.ttl_client, ttl_server=self.ttl_server)
+        return made
+
+    @property
+    def ttl_outliers(self) -> int:
+        """Packets with another TTL than those of their side before and after them."""
+        return sum([one.n for one in self.packet_hints.strangers if one.ttl_differs]) if self.n_hints else 0
 
 
 class RegularSession(Session):
@@ -305,15 +325,16 @@ class RegularSession(Session):
     __slots__ = ("like", "hello_frame", "hello_ns", "places", "marks", "alike")
     VARYING = frozenset((
         "session_id", "capture", "start_ns", "end_ns", "frame", "last_frame", "client_ip", "client_port", "server_ip", "packets_client", "packets_server", "bytes_client",
-        "bytes_server", "n_checked_client", "n_checked_server", "max_ip_length", "locate"))  # what is not the other's
+        "bytes_server", "n_checked_client", "n_checked_server", "max_ip_length", "ttl_client", "ttl_server", "reset_by", "packets", "packet_hints", "locate"))  # what is not the other's
 
     def __init__(self, like: Session, session_id: str, capture: str, start_ns: int, end_ns: int, frame: int, last_frame: int, client_ip: str, client_port: int, server_ip: str,
                  packets_client: int, packets_server: int, bytes_client: int, bytes_server: int, n_checked_client: int, n_checked_server: int, max_ip_length: int,
-                 hello_frame: int, hello_ns: int, places: Callable, marks: tuple, alike: Any):
+                 ttl_client: int | None, ttl_server: int | None, reset_by: int | None, hello_frame: int, hello_ns: int, places: Callable, marks: tuple, alike: Any):
         self.like, self.session_id, self.capture, self.start_ns, self.end_ns, self.frame, self.last_frame = like, session_id, capture, start_ns, end_ns, frame, last_frame
         self.client_ip, self.client_port, self.server_ip, self.server_port = client_ip, client_port, server_ip, like.server_port
         self.packets_client, self.packets_server, self.bytes_client, self.bytes_server = packets_client, packets_server, bytes_client, bytes_server
         self.n_checked_client, self.n_checked_server, self.max_ip_length = n_checked_client, n_checked_server, max_ip_length
+        self.ttl_client, self.ttl_server, self.reset_by, self.packets = ttl_client, ttl_server, reset_by, None
         self.hello_frame, self.hello_ns, self.places, self.marks, self.alike = hello_frame, hello_ns, places, marks, alike
         self.facts, self.tls, self.tls_mode, self.protocol, self.service = like.facts, like.tls, like.tls_mode, like.protocol, like.service  # asked for most
 

@@ -34,6 +34,8 @@ class Segment:
     ts_ns: int = START_NS
     identification: int = 0
     bad_checksum: bool = False
+    ttl: int | None = None  # None: its side's
+    timestamp: int | None = None  # TSval; None: without the option
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,16 +98,18 @@ class Talk:
         ends = [(self.client, self.client_port), (self.server, self.server_port)]
         (source, sport), (target, dport) = ends[segment.side], ends[1 - segment.side]
         src, dst = ipaddress.ip_address(source), ipaddress.ip_address(target)
-        tcp = struct.pack("!HHIIBBHHH", sport, dport, segment.sequence, segment.acknowledgement, 5 << 4, segment.flags, 65535, 0, 0) + segment.payload
+        ttl = self.ttl[segment.side] if segment.ttl is None else segment.ttl
+        options = b"" if segment.timestamp is None else b"\x01\x01\x08\x0a" + struct.pack("!II", segment.timestamp, 0)
+        tcp = struct.pack("!HHIIBBHHH", sport, dport, segment.sequence, segment.acknowledgement, (20 + len(options)) * 4, segment.flags, 65535, 0, 0) + options + segment.payload
         checksum = ones_complement(src.packed + dst.packed + (struct.pack("!BBH", 0, 6, len(tcp)) if src.version == 4 else struct.pack("!II", len(tcp), 6)) + tcp)
         if segment.bad_checksum:
             checksum ^= 0x5555
         tcp = tcp[:16] + struct.pack("!H", checksum) + tcp[18:]
         if src.version == 4:
-            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), segment.identification, 0, self.ttl[segment.side], 6, 0, src.packed, dst.packed)
+            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), segment.identification, 0, ttl, 6, 0, src.packed, dst.packed)
             head = head[:10] + struct.pack("!H", ones_complement(head)) + head[12:]
             return head + tcp
-        return struct.pack("!IHBB16s16s", 6 << 28, len(tcp), 6, self.ttl[segment.side], src.packed, dst.packed) + tcp
+        return struct.pack("!IHBB16s16s", 6 << 28, len(tcp), 6, ttl, src.packed, dst.packed) + tcp
 
     def frame(self, segment: Segment) -> bytes:
         """An Ethernet frame."""

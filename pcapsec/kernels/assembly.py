@@ -4,10 +4,13 @@ A segment is handed on once its side is complete up to it and the other side is 
 acknowledgements settle what came first even where a mirror port delivers the two directions late or mixed. What does not
 come within `PATIENCE` further segments and was acknowledged is a gap. The first copy of a byte counts; a later copy
 with other content is reported as a conflict.
+
+Beside the turns stands how segments were sent, where that tells anything, and both versions of a conflict (hints.py).
 """
 from __future__ import annotations
 
 from .flow_table import MASK32, distance, release_segment
+from .hints import FLOW_HINTS, HINTS, N_HINT_WORK, begin_hints, clash, ending, look, sent_by
 from .jit import kernel, part
 from .memory import copy
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
@@ -18,24 +21,12 @@ PATIENCE_NS = 2_000_000_000  # or this much time
 WIDE_BYTES = 1 << 22  # with an output of this size, what blocks most segments of a full call is given up; with a smaller one little may come, and the caller offers a larger one
 MAX_GAP = 1 << 30  # a larger jump in sequence is not a gap but another numbering
 
-# kinds of turn
-DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT, SKIPPED, COUNTED = 0, 1, 2, 3, 4, 5, 6  # SKIPPED: seen, and dropped on purpose; COUNTED: whole DCE/RPC calls, NOTE_WORDS words at its place unless that is -1
-# out_turns: kind, side, place in out_bytes, length, stream offset from the side's first byte of this call
-N_TURN = 5
-# out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
-N_MARK = 4
-# out_results
-R_ENTRY, R_MORE, R_TURN, R_TURNS, R_MARK, R_MARKS, R_DUPLICATES, R_TRUNCATED, R_TRUNCATED_BYTES, R_CONFLICTS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
-R_CHECKED_A, R_CHECKED_B, R_BAD_A, R_BAD_B, R_MAX_IP, R_FIRST_A, R_FIRST_B, R_OVER, R_UNSEEN_A, R_UNSEEN_B = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
-R_DELIVERED_A, R_DELIVERED_B, R_LATER = 20, 21, 22  # R_LATER: pieces of the flow were handed on before
-N_RESULT = 24
-
 # work int64[N_WORK]: what the parts of one flow's assembly share
 _NEXT0, _NEXT1, _HEAD0, _HEAD1, _TAIL0, _TAIL1, _OFFSET0, _OFFSET1, _PLACE0, _PLACE1 = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 _KNOWN0, _KNOWN1, _LINE0, _LINE1, _LINE_PLACE0, _LINE_PLACE1, _ACK0, _ACK1, _FIN0, _FIN1 = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
-_PHANTOM0, _PHANTOM1, _TURNS, _MARKS, _CONFLICTS, _ENTRY_TURN, _PENDING, _HAS0, _HAS1, _ACKSET0, _ACKSET1 = 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-_LIMIT0, _LIMIT1 = 31, 32  # end of what was kept of a side that is only counted from there on; -1: all of it was kept
-N_WORK = 34
+_PHANTOM0, _PHANTOM1, _TURNS, _MARKS, _CONFLICTS, _ENTRY_TURN, _PENDING, _ACKSET0, _ACKSET1 = 20, 21, 22, 23, 24, 25, 26, 27, 28
+_LIMIT0, _LIMIT1 = 29, 30  # end of what was kept of a side that is only counted from there on; -1: all of it was kept
+N_WORK = N_HINT_WORK  # from HINTS on: what hints.py remembers
 
 
 @part
@@ -79,11 +70,10 @@ def _deliver_note(segments, arena, row, side, fresh, out_bytes, out_turns, out_m
     work[_PLACE0 + side] = place + held
     _mark(segments, row, side, out_marks, work)
     _gap(out_turns, work, COUNTED, side, fresh, place if held else -1)
-    work[_HAS0 + side] = 1
 
 
 @part
-def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
+def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, out_hints, work):
     """Hand one segment on whose beginning is not ahead of its side."""
     behind = -distance(segments[row, S_SEQ] >> 32 & MASK32, work[_NEXT0 + side])
     captured = segments[row, S_LENGTH] >> 32
@@ -102,7 +92,8 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
                 work[_CONFLICTS] += 1
                 saved = work[_OFFSET0 + side]
                 work[_OFFSET0 + side] = offset + i
-                _turn(out_turns, work, CONFLICT, side, segments[row, S_FRAME], overlap - i)
+                hint = clash(segments, arena, row, side, at + i, overlap - i, offset + i, work[_LINE_PLACE0 + side] + offset + i - work[_LINE0 + side], out_bytes, out_marks, work[_MARKS], out_hints, work)
+                _turn(out_turns, work, CONFLICT, side, hint, overlap - i)
                 work[_OFFSET0 + side] = saved
                 break
     if behind >= wire:
@@ -120,7 +111,6 @@ def _deliver(segments, arena, row, side, out_bytes, out_turns, out_marks, work):
         work[_PLACE0 + side] = place + fresh
         work[_OFFSET0 + side] += fresh
         work[_NEXT0 + side] = (work[_NEXT0 + side] + fresh) & MASK32
-        work[_HAS0 + side] = 1
     cut = wire - max(captured, behind)
     if cut > 0:
         _gap(out_turns, work, SKIPPED if marks & MARK_DROPPED else GAP_SNAPLEN, side, cut, 0)
@@ -175,7 +165,7 @@ def _silence(segments, row, side, out_turns, work):
 
 
 @part
-def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, force):
+def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, work, force):
     """Hand on what can be handed on; with force, first settle one thing that blocks. True when anything moved."""
     moved = False
     if force:
@@ -211,7 +201,7 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
                 already = max(0, distance(told, work[_NEXT1 - choice])) if told >= 0 else 0
                 _turn(out_turns, work, GAP, 1 - choice, 0, need - already)
                 work[_PHANTOM1 - choice] = (work[_NEXT1 - choice] + need) & MASK32
-            _deliver(segments, arena, _pop(choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, work)
+            _deliver(segments, arena, _pop(choice, rows, after, before, gone, work), choice, out_bytes, out_turns, out_marks, out_hints, work)
         moved = True
     again = True
     while again:
@@ -222,7 +212,7 @@ def _progress(segments, arena, rows, after, before, gone, out_bytes, out_turns, 
                 if distance(segments[row, S_SEQ] >> 32 & MASK32, work[_NEXT0 + side]) > 0 or _waits(segments, row, side, work) > 0:
                     break
                 _silence(segments, row, side, out_turns, work)
-                _deliver(segments, arena, _pop(side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, work)
+                _deliver(segments, arena, _pop(side, rows, after, before, gone, work), side, out_bytes, out_turns, out_marks, out_hints, work)
                 moved = again = True
     return moved
 
@@ -252,7 +242,7 @@ def _counts_no_syn(segments, rows, n, side, base):
     found = False
     for i in range(n):
         row = rows[i]
-        if segments[row, S_FLOW] == side:
+        if segments[row, S_FLOW] & SIDE == side:
             ahead = distance((segments[row, S_SEQ] >> 32) & MASK32, base)
             if ahead == 0:
                 return False
@@ -262,11 +252,11 @@ def _counts_no_syn(segments, rows, n, side, base):
 
 
 @part
-def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, out_marks, out_result, work):
+def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, out_result, work):
     """Assemble one flow; True when it keeps segments that did not fit into this call."""
     flows, segments = t.flows, t.segments
     state = flows[entry, STATE]
-    row = (flows[entry, SEGMENTS] >> 32) - 1
+    row = first_row = (flows[entry, SEGMENTS] >> 32) - 1
     n = 0
     room = len(out_bytes) - work[_PLACE0]
     size0 = 0
@@ -278,7 +268,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         captured = segments[row, S_LENGTH] >> 32
         if size + captured > room:
             break
-        side = segments[row, S_FLOW]
+        side = segments[row, S_FLOW] & SIDE
         sequence = (segments[row, S_SEQ] >> 32) & MASK32
         if side == 0:
             size0 += captured
@@ -287,7 +277,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             end = (sequence + (segments[row, S_LENGTH] & MASK32)) & MASK32
             high0 = end if not seen0 or distance(end, high0) > 0 else high0
             seen0 = True
-        else:
+        elif side == 1:
             if not seen1 or captured > 1 and distance(sequence, low1) < 0:
                 low1 = sequence
             end = (sequence + (segments[row, S_LENGTH] & MASK32)) & MASK32
@@ -333,9 +323,9 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     work[_LIMIT1] = -1 if not state & COUNT_B else high1 if seen1 else work[_NEXT1]
     work[_CONFLICTS] = 0
     work[_PENDING] = 0
-    work[_HAS0] = work[_HAS1] = 0
     work[_ENTRY_TURN] = work[_TURNS]
-    first_turn, first_mark = work[_TURNS], work[_MARKS]
+    first_turn, first_mark, first_hint = work[_TURNS], work[_MARKS], work[HINTS]
+    begin_hints(work, first_mark, first_row, start + size0, start + size)
     out_result[R_FIRST_A] = (base >> 32) & MASK32 if state & ISN_A else max(low0, 0)
     out_result[R_FIRST_B] = base & MASK32 if state & ISN_B else max(low1, 0)
     acked0 = (flows[entry, ACKED] >> 32) & MASK32
@@ -345,7 +335,12 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     stuck_ns = 0
     for i in range(n):
         row = rows[i]
-        side = segments[row, S_FLOW]
+        side = segments[row, S_FLOW] & SIDE
+        if side >= ENDING:
+            ending(segments, row, side - ENDING, t.starts[entry], out_hints, work)
+            gone[i] = 1
+            continue
+        look(segments, row, side, out_hints, work)
         out_result[R_MAX_IP] = max(out_result[R_MAX_IP], (segments[row, S_INFO] >> 16) & 0xFFFF)
         sequence = (segments[row, S_SEQ] >> 32) & MASK32
         place = work[_TAIL0 + side]
@@ -363,7 +358,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
         else:
             work[_TAIL0 + side] = i
         work[_PENDING] += 1
-        if _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, False):
+        if _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, work, False):
             stuck = 0
             stuck_ns = segments[row, S_NS]
         while work[_PENDING] > 0:
@@ -373,14 +368,14 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
             waited = segments[row, S_NS] - stuck_ns
             if not ((stuck > PATIENCE or waited > PATIENCE_NS) and _hole_is_acknowledged(segments, rows, work, acked0, acked1) or stuck > PATIENCE_UNACKED):
                 break
-            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, work, True)
             stuck = 0
     # most of a full call's segments wait for bytes in front of them: those are lost, for memory is not endless, and what is looked at again and again costs time
     while more and 2 * work[_PENDING] > n and len(out_bytes) >= WIDE_BYTES:
-        _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+        _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, work, True)
     if final:
         while work[_PENDING] > 0:
-            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, work, True)
+            _progress(segments, t.arena, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, work, True)
         for side in range(2):
             acked = acked1 if side == 0 else acked0
             if acked and work[_KNOWN0 + side] and not state & (COUNT_B if side else COUNT_A):
@@ -413,9 +408,9 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
                     out_result[R_TRUNCATED] += 1
                     out_result[R_TRUNCATED_BYTES] += cut
                 if marks & MARK_CHECKED:
-                    out_result[R_CHECKED_A + segments[row, S_FLOW]] += 1
+                    out_result[R_CHECKED_A + (segments[row, S_FLOW] & SIDE)] += 1
                     if marks & MARK_BAD_CHECKSUM:
-                        out_result[R_BAD_A + segments[row, S_FLOW]] += 1
+                        out_result[R_BAD_A + (segments[row, S_FLOW] & SIDE)] += 1
             release_segment(segments, t.blocks, t.scalars, row)
             continue
         if tail:
@@ -446,6 +441,11 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
     out_result[R_CONFLICTS] = work[_CONFLICTS]
     out_result[R_OVER] = 1 if over else 0
     out_result[R_LATER] = 1 if state & (BASED_A | BASED_B) else 0
+    out_result[R_START] = t.starts[entry]
+    out_result[R_SENT_A] = sent_by(segments, t.starts[entry], 0, work)
+    out_result[R_SENT_B] = sent_by(segments, t.starts[entry], 1, work)
+    out_result[R_HINT] = first_hint
+    out_result[R_HINTS] = work[HINTS] - first_hint
     out_result[R_DELIVERED_A] = work[_OFFSET0]
     out_result[R_DELIVERED_B] = work[_OFFSET1]
     work[_PLACE0] = start + size
@@ -453,7 +453,7 @@ def _one_flow(t, entry, over, rows, after, before, gone, out_bytes, out_turns, o
 
 
 @kernel
-def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_turns, out_marks, out_results, work):
+def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, out_results, work):
     """Turn the kept segments of flows into turns.
 
     Args:
@@ -461,24 +461,25 @@ def assemble(t, ready, first, last, rows, after, before, gone, out_bytes, out_tu
         ready int64[n, 2]            flow, 1 if it is over; rows first:last are taken
         rows, after, before int64[m], gone uint8[m]   scratch; m limits the segments of a flow in one call
         out_bytes uint8[:]           both sides' bytes of each flow, each side in one piece
-        out_turns int64[:, N_TURN], out_marks int64[:, N_MARK], out_results int64[:, N_RESULT]   written, see above
-        work int64[N_WORK]           scratch; work[22] and work[23] are the numbers of turns and marks afterwards
+        out_turns int64[:, N_TURN], out_marks int64[:, N_MARK], out_results int64[:, N_RESULT]   written, see tables.py
+        out_hints int64[:, N_HINT]   written, see hints.py
+        work int64[N_WORK]           scratch; work[22], work[23] and work[HINTS] are the numbers of turns, marks and hints afterwards
     Returns: row of `ready` to go on at. A flow with R_MORE set did not fit and is offered again by the caller, with WIDE_BYTES of output, else it may be
     that nothing moves.
     """
-    work[_TURNS] = work[_MARKS] = work[_PLACE0] = 0
+    work[_TURNS] = work[_MARKS] = work[_PLACE0] = work[HINTS] = 0
     n_results = 0
     for k in range(first, last):
         entry = ready[k, 0]
         need = t.flows[entry, KEPT]
         if n_results and (work[_PLACE0] + (need >> 32) > len(out_bytes) or work[_MARKS] + (need & MASK32) > len(out_marks)
-                          or work[_TURNS] + 4 * (need & MASK32) + 8 > len(out_turns)):
+                          or work[_TURNS] + 4 * (need & MASK32) + 8 > len(out_turns) or work[HINTS] + FLOW_HINTS > len(out_hints)):
             return k
         if n_results == len(out_results):
             return k
         for i in range(N_RESULT):
             out_results[n_results, i] = 0
-        _one_flow(t, entry, ready[k, 1] != 0, rows, after, before, gone, out_bytes, out_turns, out_marks, out_results[n_results], work)
+        _one_flow(t, entry, ready[k, 1] != 0, rows, after, before, gone, out_bytes, out_turns, out_marks, out_hints, out_results[n_results], work)
         n_results += 1
     return last
 

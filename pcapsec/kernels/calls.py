@@ -177,7 +177,7 @@ def _catch_up(t, entry, row, side):
         for _one in range(_LISTED):
             if at < 0:
                 break
-            if segments[at, S_FLOW] == side and not (segments[at, S_INFO] >> 40) & MARK_COUNTED:
+            if segments[at, S_FLOW] & SIDE == side and not (segments[at, S_INFO] >> 40) & MARK_COUNTED:
                 behind = -distance((segments[at, S_SEQ] >> 32) & MASK32, expected)
                 if 0 <= behind < segments[at, S_LENGTH] & MASK32:
                     found = at
@@ -208,7 +208,7 @@ def _behind_hole(t, entry, row, side, sequence):
     for _one in range(_LISTED):
         if at < 0:
             break
-        if segments[at, S_FLOW] == side:
+        if segments[at, S_FLOW] & SIDE == side:
             begins = (segments[at, S_SEQ] >> 32) & MASK32
             if distance(begins, expected) > 0 and distance(begins, first) < 0:
                 first = begins

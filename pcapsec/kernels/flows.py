@@ -10,10 +10,10 @@ from .calls import count_call
 from .datagrams import carried, datagram, may_begin_openvpn
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
-from .keeping import drop, in_turn, store, tls_bytes_of_use, turns_to_tls
+from .keeping import drop, ended, has_alert, in_turn, note_ending, store, tls_bytes_of_use, turns_to_tls
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, ESP, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
-                     FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TUNNEL,
-                     UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode)
+                     FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TTL, TUNNEL,
+                     UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode, timestamp)
 from .memory import u16
 from .names import DNS_PORT, note_answer
 from .sift import MAIL_PORTS, sift
@@ -88,14 +88,14 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     flows[entry, KEY_PORTS] = ports
     state = UNDECIDED | (t.packet[WRAPPED] << WRAP_SHIFT) | (t.packet[VLAN] << VLAN_SHIFT)
     first_ns, first_frame = ts_ns, frame
-    base = 0
+    base = start = 0
     row, victim = way(syns, key_hash)
     if row >= 0 and ts_ns - syns[row, 1] < _SYN_FRESH_NS:
         who = syns[row, 3] & 15
         mine = (syns[row, 2] & MASK32) if side else (syns[row, 2] >> 32) & MASK32
         known = who & (10 if side else 5)
         if not known or -2 < distance(sequence, mine + 1) < (1 << 26):
-            first_ns, first_frame = syns[row, 1], syns[row, 3] >> 8
+            first_ns, first_frame, start = syns[row, 1], syns[row, 3] >> 24, syns[row, 3] & 0xFFFFFF
             state |= who << 6
             if who & 5 or syns[row, 3] & 16:
                 state |= ISN_A | SEEN_A
@@ -106,6 +106,7 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
     elif syns[victim, 0] != 0:
         state |= OVERWRITTEN
         scalars[C_UNKNOWN_STARTS] += 1
+    t.starts[entry] = start
     flows[entry, STATE] = state
     flows[entry, BASE] = base
     flows[entry, NEXT] = base
@@ -125,7 +126,7 @@ def _new_flow(t, key_hash, a0, a1, b0, b1, ports, side, sequence, ts_ns, frame):
 
 
 @part
-def _remember_syn(t, key_hash, side, ts_ns, frame):
+def _remember_syn(data, t, key_hash, side, ts_ns, frame):
     """Write a SYN or SYN/ACK to the direct-mapped table."""
     packet, syns = t.packet, t.syns
     known_row, row = way(syns, key_hash)
@@ -138,8 +139,11 @@ def _remember_syn(t, key_hash, side, ts_ns, frame):
         syns[row, 0] = key_hash
         syns[row, 1] = ts_ns
         syns[row, 2] = 0
-        syns[row, 3] = frame << 8
+        syns[row, 3] = frame << 24
+        known = 0
     syns[row, 3] |= (2 if side else 1) << (2 if answer else 0)
+    if not known:
+        syns[row, 3] |= packet[TTL] << (16 if side else 8) | (0 if timestamp(data, packet) < 0 else 64 if side else 32)
     if side:
         syns[row, 2] = (syns[row, 2] & ~MASK32) | sequence
     else:
@@ -256,8 +260,10 @@ def _segment(data, t, ts_ns, frame):
             flows[entry, BYTES_B if side else BYTES_A] += (length << 24) | 1
             frames = flows[entry, FRAMES]
             flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
+            if known_state & CLASS_MASK <= MAIL_TLS and has_alert(data, packet[PAYLOAD_AT], length):
+                flows[entry, STATE] |= ALERT_B if side else ALERT_A
             if flags & (FIN | RST):
-                flows[entry, STATE] |= (FIN_B if side else FIN_A) if flags & FIN else (RST_B if side else RST_A)
+                flows[entry, STATE] = ended(flows[entry, STATE], side, flags)
             return DONE
     if flags & SYN:
         if entry >= 0 and not duplicate:
@@ -275,7 +281,7 @@ def _segment(data, t, ts_ns, frame):
                 _detach(t, entry)
                 entry = -1
         if entry < 0:
-            _remember_syn(t, key_hash, side, ts_ns, frame)
+            _remember_syn(data, t, key_hash, side, ts_ns, frame)
         sequence = (sequence + 1) & MASK32
     elif entry < 0 and wire == 0:
         _remember_answer(t, key_hash, side)
@@ -338,10 +344,12 @@ def _segment(data, t, ts_ns, frame):
         frames = flows[entry, FRAMES]
         flows[entry, FRAMES] = (frames & ~0xFFFFFFF) | min(max(frame - (frames >> 28), frames & 0xFFFFFFF), 0xFFFFFFF)
         state = flows[entry, STATE]
-        if flags & FIN:
-            state |= FIN_B if side else FIN_A
-        if flags & RST:
-            state |= RST_B if side else RST_A
+        if flags & (FIN | RST):
+            if wire == 0 and (state & CLASS_MASK) <= LAST_KEPT and (not state & (FIN_A | FIN_B | RST_A | RST_B) or flags & RST and (flows[entry, KEPT] & MASK32) < MAX_ENDINGS):
+                note_ending(data, t, entry, side, sequence, ts_ns, frame)
+            state = ended(state, side, flags)
+        if state & (COUNT_A | COUNT_B) and (state & CLASS_MASK) <= MAIL_TLS and has_alert(data, packet[PAYLOAD_AT], length):
+            state |= ALERT_B if side else ALERT_A
         flows[entry, STATE] = state
         if (state & CLASS_MASK) <= LAST_KEPT:
             ends = flows[entry, NEXT]

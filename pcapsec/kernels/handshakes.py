@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from numba import int64
 
-from .assembly import (DATA, R_BAD_A, R_BAD_B, R_CHECKED_A, R_CHECKED_B, R_CONFLICTS, R_DUPLICATES, R_ENTRY, R_FIRST_A, R_FIRST_B, R_LATER, R_MARK, R_MARKS, R_MAX_IP, R_MORE,
-                       R_OVER, R_TRUNCATED, R_TURN, R_TURNS, R_UNSEEN_A, R_UNSEEN_B)
+from .assembly import (DATA, R_BAD_A, R_BAD_B, R_CHECKED_A, R_CHECKED_B, R_CONFLICTS, R_DUPLICATES, R_ENTRY, R_FIRST_A, R_FIRST_B, R_HINTS, R_LATER, R_MARK, R_MARKS, R_MAX_IP, R_MORE,
+                       R_OVER, R_SENT_A, R_SENT_B, R_TRUNCATED, R_TURN, R_TURNS, R_UNSEEN_A, R_UNSEEN_B)
 from .flow_table import mix
 from .jit import kernel, part
 from .memory import copy, i64, u16, u32
@@ -26,9 +26,9 @@ G_ENTRY, G_FLIP, G_KEY, G_CLIENT, G_SERVER, G_TAIL, G_KEY_END, G_HELLO, G_HELLO_
 # the ClientHello's body, the server name, the Certificate message's body
 G_EXCHANGE_AT, G_HELLO_FRAME, G_HELLO_NS, G_START_NS, G_END_NS, G_FRAME, G_LAST_FRAME = 13, 14, 15, 16, 17, 18, 19  # server offset of ServerKeyExchange; frames as in FRAMES
 G_CLIENT_HIGH, G_CLIENT_LOW, G_SERVER_HIGH, G_SERVER_LOW, G_CLIENT_PORT, G_SERVER_PORT = 20, 21, 22, 23, 24, 25
-G_CLIENT_BYTES, G_SERVER_BYTES, G_CLIENT_CHECKED, G_SERVER_CHECKED, G_MAX_IP = 26, 27, 28, 29, 30  # bytes << 24 | frames
-G_ID, G_ROW, G_MARK, G_MARK_END = 31, 32, 33, 34  # place in out_keys of what the session id is made of; number of the flow in this call; its marks
-N_REGULAR = 36
+G_CLIENT_BYTES, G_SERVER_BYTES, G_CLIENT_CHECKED, G_SERVER_CHECKED, G_MAX_IP, G_CLIENT_TTL, G_SERVER_TTL, G_ENDED = 26, 27, 28, 29, 30, 31, 32, 33  # bytes << 24 | frames; bits of STATE
+G_ID, G_ROW, G_MARK, G_MARK_END = 34, 35, 36, 37  # place in out_keys of what the session id is made of; number of the flow in this call; its marks
+N_REGULAR = 38
 CHAIN_KEY_BYTES = 14  # from G_TAIL on, where there is a Certificate message: offset of ServerKeyExchange, length and hash of the message
 ID_BYTES = 57  # IP protocol, five words of the flow's key, both first sequences, day
 DAY_NS = 86_400_000_000_000
@@ -329,7 +329,7 @@ def _hash(data, pos, end, seed):
 @part
 def _one(t, result, turns, marks, data, keys, kinds, places, work, out):
     """One flow; True when it is regular: then `out` is written."""
-    if not result[R_OVER] or result[R_MORE] or result[R_LATER] or result[R_DUPLICATES] or result[R_TRUNCATED] or result[R_CONFLICTS] or result[R_BAD_A] or result[R_BAD_B]:
+    if not result[R_OVER] or result[R_MORE] or result[R_LATER] or result[R_DUPLICATES] or result[R_TRUNCATED] or result[R_CONFLICTS] or result[R_HINTS] or result[R_BAD_A] or result[R_BAD_B]:
         return False
     if result[R_CHECKED_A] + result[R_CHECKED_B] == 0 or result[R_UNSEEN_A] or result[R_UNSEEN_B]:
         return False
@@ -385,7 +385,11 @@ def _one(t, result, turns, marks, data, keys, kinds, places, work, out):
     _put(keys, work, 8, flow[FIRST_NS] // DAY_NS)
     out[G_KEY] = work[_KEY_AT]
     _put(keys, work, 2, port0 if flip else port1)
-    _put(keys, work, 1, source | (2 if state & (FIN_A | FIN_B | RST_A | RST_B) else 0))
+    farewell = 0  # what a session's `goodbye` and `closed_by` hang on
+    if kind == MAIL_TLS and state & (COUNT_A | COUNT_B):
+        closer = 1 if state & ENDED_B else 0
+        farewell = 4 | (8 if closer != flip else 0) | (16 if state & (ALERT_B if closer else ALERT_A) else 0)
+    _put(keys, work, 1, source | (2 if state & (FIN_A | FIN_B | RST_A | RST_B) else 0) | farewell)
     _put(keys, work, 3, ((state >> WRAP_SHIFT) & 0xFFF) << 12 | ((state >> VLAN_SHIFT) & 0xFFF))
 
     # the client's hello: one message, one record, one turn
@@ -459,6 +463,8 @@ def _one(t, result, turns, marks, data, keys, kinds, places, work, out):
     out[G_CLIENT_BYTES], out[G_SERVER_BYTES] = flow[BYTES_A + flip], flow[BYTES_B - flip]
     out[G_CLIENT_CHECKED], out[G_SERVER_CHECKED] = result[R_CHECKED_A + flip], result[R_CHECKED_B - flip]
     out[G_MAX_IP] = result[R_MAX_IP]
+    out[G_CLIENT_TTL], out[G_SERVER_TTL] = result[R_SENT_A + flip] & 0xFF, result[R_SENT_B - flip] & 0xFF
+    out[G_ENDED] = state
     return True
 
 

@@ -1,16 +1,73 @@
 """What of a flow is kept: segments with their bytes, the beginnings of turns, TLS until it hides everything, and notes of what was dropped on purpose."""
 from __future__ import annotations
 
+import numpy
 from numba import int64
 
 from .flow_table import MASK32, allocate, append_segment, distance
 from .jit import inlined, part
-from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, SEQ
+from .layers import ACK, ACK_FLAG, FIN, FLAGS, IP_ID, IP_LENGTH, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, TTL, timestamp
 from .memory import copy
 from .tables import *  # noqa: F403 - the layout's names are this module's vocabulary
 
 _TLS_KEPT = 16384  # bytes per side of TLS: both hellos and the certificates, unless application data come earlier
+_ALERTS = numpy.array([18, 22, 24, 26, 32, 40, 48, 64, 80], dtype=numpy.int64)  # lengths of an encrypted alert: stream ciphers, AEADs, CBC with SHA-1 to SHA-384
 _TURN_KEPT = 12  # segments, or units of 4 KiB if larger, kept of what one side of HTTP or SMB says at a time: heads, forms, pipes; bodies and files are longer
+
+
+@part
+def how_sent(data, packet, marks):
+    """(S_INFO, lower 31 bits of TSval << 32) of the packet."""
+    info = packet[FLAGS] | (packet[TTL] << 8) | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40) | (packet[IP_ID] << 47)
+    stamp = timestamp(data, packet)
+    if stamp < 0:
+        return info, 0
+    return info | STAMPED, (stamp & 0x7FFFFFFF) << 32
+
+
+@part
+def note_ending(data, t, entry, side, sequence, ts_ns, frame):
+    """Keep what a FIN or RST says of its sender. The caller knows that there is room."""
+    packet, flows = t.packet, t.flows
+    state, ends = flows[entry, STATE], flows[entry, NEXT]
+    mine, theirs = (ends & MASK32, (ends >> 32) & MASK32) if side else ((ends >> 32) & MASK32, ends & MASK32)
+    sent = heard = UNEXPECTED
+    if state & (SEEN_B if side else SEEN_A):
+        sent = max(UNEXPECTED, min(distance(sequence, mine), -UNEXPECTED - 1))
+    if state & (SEEN_A if side else SEEN_B) and packet[FLAGS] & ACK_FLAG:
+        heard = max(UNEXPECTED, min(distance(packet[ACK], theirs), -UNEXPECTED - 1))
+    info, stamp = how_sent(data, packet, 0)
+    append_segment(t, entry, ENDING | side | stamp, sequence, 0, 0, (sent & 0x7FFFFFFF) << 32 | (heard & 0x7FFFFFFF), ts_ns, frame, info)
+
+
+@part
+def ended(state, side, flags):
+    """State of a flow after a FIN or RST."""
+    if not state & (FIN_A | FIN_B | RST_A | RST_B):
+        state |= (ENDED_B if side else 0) | (ENDED_RST if flags & RST else 0)
+    if flags & FIN:
+        state |= FIN_B if side else FIN_A
+    if flags & RST:
+        state |= RST_B if side else RST_A
+    return state
+
+
+@part
+def has_alert(data, at, length):
+    """Whether a segment of encrypted TLS is an alert record or ends with one: `type(1)=21 version(2)=3.x length(2)` (RFC 5246 §6.2.1). Whoever says goodbye in the same
+    breath as its last data sends both in one segment."""
+    if length < 7:
+        return False
+    if data[at] == 21 and data[at + 1] == 3 and (int64(data[at + 3]) << 8 | int64(data[at + 4])) + 5 == length:
+        return True
+    for i in range(len(_ALERTS)):
+        record = length - _ALERTS[i] - 5
+        if record < 0:
+            break
+        place = at + record
+        if data[place] == 21 and data[place + 1] == 3 and (int64(data[place + 3]) << 8 | int64(data[place + 4])) == _ALERTS[i]:
+            return True
+    return False
 
 
 @inlined
@@ -18,7 +75,7 @@ def store(data, t, entry, side, sequence, ts_ns, frame, marks):
     """Store the packet's payload as segments of a flow; DONE or the table that is full."""
     packet, segments, scalars = t.packet, t.segments, t.scalars
     length, wire, at = packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE], packet[PAYLOAD_AT]
-    info = packet[FLAGS] | (min(packet[IP_LENGTH], 0xFFFF) << 16) | (marks << 40)
+    info, stamp = how_sent(data, packet, marks)
     while True:
         if scalars[N_LIVE] >= len(segments):
             return SEGMENTS_FULL
@@ -31,14 +88,13 @@ def store(data, t, entry, side, sequence, ts_ns, frame, marks):
             part_length = min(part_length, n_blocks * BLOCK)
             copy(t.arena, place, data, at, part_length)
         last_part = part_length == length
-        append_segment(t, entry, side, sequence, part_length, part_length + (wire - length) if last_part else part_length, place, ts_ns, frame, info)
+        append_segment(t, entry, side | stamp, sequence, part_length, part_length + (wire - length) if last_part else part_length, place, ts_ns, frame, info)
         if last_part:
             return DONE
         sequence = (sequence + part_length) & MASK32
         at += part_length
         length -= part_length
         wire -= part_length
-        info &= ~FIN
 
 
 @part
@@ -61,7 +117,7 @@ def drop(t, entry, side, sequence, ts_ns, frame):
     wire = packet[PAYLOAD_WIRE]
     ends = flows[entry, SEGMENTS]
     tail = (ends & MASK32) - 1
-    if tail >= 0 and segments[tail, S_FLOW] == side and segments[tail, S_INFO] >> 40 & MARK_DROPPED:
+    if tail >= 0 and segments[tail, S_FLOW] & SIDE == side and segments[tail, S_INFO] >> 40 & MARK_DROPPED:
         noted = segments[tail, S_LENGTH]
         if noted < 1 << 28 and ((segments[tail, S_SEQ] >> 32) + noted) & MASK32 == sequence:
             segments[tail, S_LENGTH] = noted + wire

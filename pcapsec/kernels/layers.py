@@ -451,6 +451,22 @@ def decode(data, at, end, link, original_end, protocol, packet):
 
 
 @part
+def timestamp(data, packet):
+    """TSval of the timestamps option (RFC 7323 §3.2), -1 without one."""
+    at, end = packet[TCP_AT] + 20, packet[PAYLOAD_AT]
+    if at + 12 <= end and u32(data, at) == 0x0101080A:  # two fillers and the option, as nearly everybody sends it (RFC 7323 appendix A)
+        return u32(data, at + 4)
+    while at + 10 <= end:
+        kind = int64(data[at])
+        if kind == 8:
+            return u32(data, at + 2) if data[at + 1] == 10 else -1
+        if kind == 0 or kind > 1 and data[at + 1] < 2:
+            return -1
+        at += int64(data[at + 1]) if kind > 1 else 1
+    return -1
+
+
+@part
 def checksum_state(data, packet, protocol=6):
     """Whether the TCP checksum holds (RFC 9293 §3.1), or that of UDP or ICMPv6: 1 right, 0 wrong, 2 left to offload (pseudo-header only), -1 not computable.
 

@@ -40,13 +40,22 @@ TRIES_SHIFT = 24  # 4 bits: segments sifted in a flow without a start; HTTP, SMB
 BASED_A, BASED_B = 1 << 28, 1 << 29  # BASE of the side is where the last hand-over ended
 HELLO_A, HELLO_B = 1 << 30, 1 << 31  # a segment of the side began with a TLS hello
 WRAP_SHIFT = 32  # 12 bits: wrappings, as in layers
+ALERT_A, ALERT_B = 1 << 44, 1 << 45  # mail: the side sent a TLS alert record among or behind its encrypted data
+ENDED_B, ENDED_RST = 1 << 46, 1 << 47  # of the first FIN or RST: side B sent it; it is an RST
 VLAN_SHIFT = 48  # 12 bits
 
 # --- one kept segment: int64[8]
 S_FLOW, S_SEQ, S_LENGTH, S_AT, S_NS, S_FRAME, S_NEXT, S_INFO = 0, 1, 2, 3, 4, 5, 6, 7
-# S_FLOW: side; S_SEQ: sequence << 32 | acknowledgement; S_LENGTH: captured << 32 | on the wire; S_INFO: TCP flags | IP length << 16 | marks << 40
+# S_FLOW: side | lower 31 bits of TSval << 32; S_SEQ: sequence << 32 | acknowledgement; S_LENGTH: captured << 32 | on the wire
+# S_INFO: TCP flags | TTL << 8 | IP length << 16 | STAMPED | LOOKED_AT | marks << 40 | IP id << 47; notes have neither TTL nor IP id
+# the first FIN and each RST without data stand among the segments too, with S_FLOW 2 + side, no bytes, and in S_AT how far the sequence number is from what was expected << 32 | the acknowledgement, 31 bits each
 N_SEGMENT = 8
 MARK_DUPLICATE, MARK_BAD_CHECKSUM, MARK_CHECKED, MARK_NO_ACK, MARK_OFFLOAD, MARK_DROPPED = 1, 2, 4, 8, 16, 32  # DROPPED: seen, of no use, not kept
+STAMPED, LOOKED_AT = 1 << 32, 1 << 33  # it has the timestamps option; assembly has looked at how it was sent
+SIDE = 3  # bits of S_FLOW
+ENDING = 2  # S_FLOW of a FIN or RST, plus its side
+UNEXPECTED = -(1 << 30)  # in S_AT of such: what was expected is not known; more than this is told as this
+MAX_ENDINGS = 4096  # segments kept of a flow beyond which no RST is noted
 MARK_COUNTED = 64  # DCE/RPC calls that were counted and not kept: S_AT is the place of NOTE_WORDS words, or there are none
 
 # --- calls of one DCE/RPC flow: int64[N_CALL]; the row is the flow's number modulo CALL_ROWS, a flow that finds it taken takes it over
@@ -64,7 +73,7 @@ CALLS_WAITING = 7  # counted requests whose answers are still to come
 NOTE_CHECKED, NOTE_WAITING, NOTE_KIND, NOTE_KIND_WORDS = 0, 1, 8, 5  # checksums computed of A | of B << 16 | wrong ones of A << 32 | of B << 48; call id << 8 | kind + 1; per kind: its two words as above, requests << 32 | answers, stub bytes asked, stub bytes answered
 NOTE_WORDS = NOTE_KIND + NOTE_KIND_WORDS * CALL_KINDS
 
-# --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 8 | who
+# --- one remembered SYN: int64[4]: key hash, ts_ns, initial sequence A << 32 | B, frame << 24 | TTL of B's << 16 | of A's << 8 | timestamps option in B's << 6 | in A's << 5 | who
 SYN_ENTRIES = 1 << 17
 WAYS = 4  # rows of a set; enough that only a flood makes it forget
 # --- one remembered frame for duplicates: 36 bits of its hash, 28 bits of its time
@@ -130,6 +139,19 @@ CARRIER_SETS = 1 << 10
 KIND_ESP, KIND_WESP, KIND_AH, KIND_WIREGUARD, KIND_OPENVPN, KIND_OPENVPN_TCP = 1, 2, 3, 4, 5, 6
 CARRIER_OPEN, CARRIER_CLEAR, CARRIER_SEALED = 0, 1, 2  # not known yet; ESP without encryption, a tunnel that was answered; ESP that hides what it carries
 
+# --- what assembly.py makes of a flow
+DATA, GAP, GAP_SNAPLEN, CONFLICT, SILENT, SKIPPED, COUNTED = 0, 1, 2, 3, 4, 5, 6  # SKIPPED: seen, and dropped on purpose; COUNTED: whole DCE/RPC calls, NOTE_WORDS words at its place unless that is -1
+# out_turns: kind (DATA …), side, place in out_bytes (CONFLICT: row of out_hints, or -1), length, stream offset from the side's first byte of this call
+N_TURN = 5
+# out_marks: side, stream offset, frame, ts_ns: one for each segment that brought new bytes
+N_MARK = 4
+# out_results
+R_ENTRY, R_MORE, R_TURN, R_TURNS, R_MARK, R_MARKS, R_DUPLICATES, R_TRUNCATED, R_TRUNCATED_BYTES, R_CONFLICTS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+R_CHECKED_A, R_CHECKED_B, R_BAD_A, R_BAD_B, R_MAX_IP, R_FIRST_A, R_FIRST_B, R_OVER, R_UNSEEN_A, R_UNSEEN_B = 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+R_DELIVERED_A, R_DELIVERED_B, R_LATER = 20, 21, 22  # R_LATER: pieces of the flow were handed on before
+R_SENT_A, R_SENT_B, R_START, R_HINT, R_HINTS = 23, 24, 25, 26, 27  # TTL of the side's first segment (0: none, nor a SYN) | segments looked at << 8; its starts; its rows of out_hints (hints.py)
+N_RESULT = 28
+
 # why scan() came back
 DONE, INDEX_FULL, FLOWS_FULL, SEGMENTS_FULL, ARENA_FULL, DATAGRAMS_FULL = 0, 1, 2, 3, 4, 5
 
@@ -138,6 +160,7 @@ class Tables(NamedTuple):
     """All state of one capture's flows."""
 
     flows: numpy.ndarray  # int64[ceiling, N_FLOW]
+    starts: numpy.ndarray  # int64[ceiling], of each flow: what is remembered of its SYNs but for the frame, 0: none
     index: numpy.ndarray  # int32[power of two], flow number + 1
     segments: numpy.ndarray  # int64[ceiling, N_SEGMENT]
     arena: numpy.ndarray  # uint8[ceiling]
@@ -167,7 +190,7 @@ def new_tables(max_flows: int = 1 << 21, max_segments: int = 1 << 21, arena_byte
     scalars = numpy.zeros(N_SCALAR, dtype=numpy.int64)
     scalars[NOW_NS] = -(1 << 62)
     return Tables(
-        flows=numpy.zeros((max_flows, N_FLOW), dtype=numpy.int64), index=numpy.zeros(index_entries, dtype=numpy.int32),
+        flows=numpy.zeros((max_flows, N_FLOW), dtype=numpy.int64), starts=numpy.zeros(max_flows, dtype=numpy.int64), index=numpy.zeros(index_entries, dtype=numpy.int32),
         segments=numpy.zeros((max_segments, N_SEGMENT), dtype=numpy.int64), arena=arena, blocks=arena.view(numpy.int64),
         syns=numpy.zeros((SYN_ENTRIES, 4), dtype=numpy.int64), seen=numpy.zeros(SEEN_ENTRIES, dtype=numpy.int64),
         fragments=numpy.zeros((FRAGMENT_SLOTS, 12), dtype=numpy.int64), fragment_data=numpy.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), dtype=numpy.uint8),

@@ -316,7 +316,7 @@ class Tap:
                 recorder = _Recorder(Conversation(row, result))
             recorder.take(result, batch.turns, batch.data, self.spool, self.key)
             conversation = recorder.conversation
-            order = conversation.take(row, result, batch.turns, batch.data, batch.marks)
+            order = conversation.take(row, result, batch.turns, batch.data, batch.marks, batch.hints)
             if conversation.protocol == "other":
                 order = SOMETHING_ELSE if order != FORGET else FORGET
                 self._over(recorder)

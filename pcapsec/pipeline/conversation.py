@@ -6,11 +6,12 @@ from typing import Any
 import numpy
 
 from ..kernels import assembly, tables
-from ..kernels.assembly import (COUNTED, DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_MORE, R_OVER, R_TURN,
+from ..kernels.assembly import (COUNTED, DATA, R_DELIVERED_A, R_DELIVERED_B, R_DUPLICATES, R_FIRST_A, R_FIRST_B, R_MARK, R_MARKS, R_MAX_IP, R_HINT, R_HINTS, R_MORE, R_OVER, R_SENT_A, R_SENT_B, R_TURN,
                                 R_TURNS, R_UNSEEN_A, R_UNSEEN_B, locate)
 from ..protocols.detect import PARSERS, detect, is_client_hello
 from ..records import CLIENT, SERVER, Anomaly, Facts, TlsHandshake
 from ..streams.engine import COUNT, FORGET, GO_ON, HTTP, SOMETHING_ELSE
+from .packets import collect, looked_at
 
 MAX_MARKS = 16384  # places of segments remembered exactly; a longer conversation keeps them all for its first part and every 16th after it
 MAX_UNDECIDED = 65536  # bytes of a side that are kept while no protocol was recognised
@@ -29,7 +30,7 @@ class Conversation:
     """
 
     __slots__ = ("row", "parsers", "first_sequence", "flip", "role_source", "parser", "facts", "handshake", "protocol", "around", "tls_from", "marks", "n_marks", "base",
-                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "n_rows", "fault", "example")
+                 "turned_tls", "waiting", "waited", "unseen", "gap_bytes", "n_gaps", "totals", "n_rows", "fault", "example", "hints")
 
     def __init__(self, row: list[int], result: list[int], parsers: dict[str, Any] = PARSERS):
         self.row = row
@@ -55,6 +56,7 @@ class Conversation:
         self.totals: list[int] | None = None  # assembly's counts of all pieces so far, in the columns of its results
         self.n_rows = 0  # that it holds, as `grown` found them
         self.fault: str | None = None
+        self.hints: list[tuple] | None = None  # rows of kernels/hints.py, those of conflicts with what their bytes are
         self.example: tuple[bytes, bytes] | None = None  # regular TLS that others may be like: its key, its certificates (pipeline/regular.py)
 
     # --- pieces
@@ -67,7 +69,7 @@ class Conversation:
         self._roles_by_handshake(self.row)
         self.waiting, self.protocol, self.handshake, self.tls_from = None, "tls", handshake, (0, 0)
 
-    def take(self, row: list[int], result: list[int], turns: list[list[int]], data: bytes, marks: numpy.ndarray) -> int:
+    def take(self, row: list[int], result: list[int], turns: list[list[int]], data: bytes, marks: numpy.ndarray, hints: list[list[int]]) -> int:
         """One piece: counts, then each turn to the parser. Returns what the engine shall do with later bytes."""
         self.row = row
         if self.totals is None:
@@ -77,6 +79,8 @@ class Conversation:
         over = bool(result[R_OVER] and not result[R_MORE])
         if result[R_MARKS]:
             self._remember(marks, result[R_MARK], result[R_MARKS])
+        if result[R_HINTS]:
+            self.hints = collect(self.hints or [], hints[result[R_HINT]:result[R_HINT] + result[R_HINTS]], data, self.base)
         first = result[R_TURN]
         chosen = turns[first:first + result[R_TURNS]]
         if self.flip < 0:
@@ -104,6 +108,8 @@ class Conversation:
             totals[column] += result[column]
         for column in (R_MAX_IP, R_UNSEEN_A, R_UNSEEN_B):
             totals[column] = max(totals[column], result[column])
+        for column in (R_SENT_A, R_SENT_B):
+            totals[column] = max(totals[column], result[column], key=looked_at)
 
     def give_up(self, row: list[int]) -> None:
         """There is no room to wait for its end."""

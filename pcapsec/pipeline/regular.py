@@ -12,7 +12,7 @@ from typing import Any, Callable
 import numpy
 
 from ..kernels.assembly import locate
-from ..kernels.handshakes import (CHAIN_KEY_BYTES, G_CHAIN, G_CHAIN_END, G_CLIENT, G_EXCHANGE_AT, G_HELLO, G_HELLO_END, G_HELLO_FRAME, G_FLIP, G_ID, G_KEY, G_KEY_END, G_MARK, G_MARK_END, G_MAX_IP, G_ROW,
+from ..kernels.handshakes import (CHAIN_KEY_BYTES, G_CHAIN, G_CHAIN_END, G_CLIENT, G_EXCHANGE_AT, G_HELLO, G_HELLO_END, G_HELLO_FRAME, G_ENDED, G_FLIP, G_ID, G_KEY, G_KEY_END, G_MARK, G_MARK_END, G_ROW,
                                   G_SERVER, G_SNI, G_SNI_END, G_TAIL, ID_BYTES)
 from ..protocols.tls_exchange import read_certificates
 from ..protocols.tls_hello import read_client_hello
@@ -20,7 +20,7 @@ from ..records import RegularSession, Session, TlsHandshake, TlsOffer
 from ..rules.judge import Alike, Judge
 from ..streams.engine import Batch
 from .conversation import Conversation
-from .session import address_text
+from .session import address_text, reset_by
 
 MAX_KINDS = 4096  # conversations remembered as examples of others, about 4 KB each
 MAX_ONCE = 32768  # hashes of keys
@@ -76,7 +76,7 @@ class Regular:
             kind = kinds.get(key)
             if kind is not None and kind.body == data[row[G_CHAIN]:row[G_CHAIN_END]]:
                 (hello_frame, hello_ns, start_ns, end_ns, first, last, client_high, client_low, server_high, server_low, client_port, _server_port, client_said,
-                 server_said, client_checked, server_checked, max_ip) = row[G_HELLO_FRAME:G_MAX_IP + 1]
+                 server_said, client_checked, server_checked, max_ip, client_ttl, server_ttl, state) = row[G_HELLO_FRAME:G_ENDED + 1]
                 capture, first = locate_frame(first)
                 last_capture, last = locate_frame(last)
                 hello_capture, hello_frame = locate_frame(hello_frame)
@@ -85,7 +85,7 @@ class Regular:
                     taken.append((row[G_ROW], RegularSession(
                         kind.like, _blake2b(keys[at:at + ID_BYTES], digest_size=8).hexdigest(), capture, start_ns, end_ns, first, last, address_text(client_high, client_low),
                         client_port, address_text(server_high, server_low), client_said & 0xFFFFFF, server_said & 0xFFFFFF, client_said >> 24, server_said >> 24,
-                        client_checked, server_checked, max_ip, hello_frame, hello_ns, place, (marks, row[G_MARK], row[G_MARK_END], row[G_FLIP]), kind.alike)))
+                        client_checked, server_checked, max_ip, client_ttl or None, server_ttl or None, reset_by(state, row[G_FLIP]), hello_frame, hello_ns, place, (marks, row[G_MARK], row[G_MARK_END], row[G_FLIP]), kind.alike)))
                     continue
             taken.append((row[G_ROW], self._conversation(batch, row, key)))
         return taken
@@ -121,7 +121,7 @@ class Regular:
                 else:
                     _keep(self._once, mark, None, MAX_ONCE)
                 return conversation
-        conversation.take(flow, result, batch.turns_of(result), batch.data, batch.marks)
+        conversation.take(flow, result, batch.turns_of(result), batch.data, batch.marks, batch.hints)
         if answer is _MISSING:
             _keep(self._answers, answer_key, _fields(conversation))
         return conversation

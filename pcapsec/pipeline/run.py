@@ -202,19 +202,19 @@ class _Worker:
         conversations = self.open
         orders: list[int] = []
         over: list[tuple[int, Conversation | RegularSession]] = []
-        turns, data, marks = batch.turns, batch.data, batch.marks
+        turns, data, marks, hints = batch.turns, batch.data, batch.marks, batch.hints
         for number, entry, row, result in zip(batch.numbers, batch.entries, batch.flows, batch.results):
             conversation = conversations.get(entry)
             if conversation is None:
                 conversation = Conversation(row, result, self.decryption.parsers)
-                order = conversation.take(row, result, turns, data, marks)
+                order = conversation.take(row, result, turns, data, marks, hints)
                 if order != FORGET:
                     conversation.settle_marks()
                     conversations[entry] = conversation
                     self.open_rows += conversation.grown()
             else:
                 self.open_rows -= conversation.n_rows
-                order = conversation.take(row, result, turns, data, marks)
+                order = conversation.take(row, result, turns, data, marks, hints)
                 del conversations[entry]
                 if order != FORGET:
                     conversations[entry] = conversation  # at the end again: those at the beginning have been silent longest

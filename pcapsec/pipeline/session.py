@@ -6,10 +6,11 @@ import socket
 import struct
 
 from ..kernels import layers, tables
-from ..kernels.assembly import R_BAD_A, R_CHECKED_A, R_CONFLICTS, R_DUPLICATES, R_MAX_IP, R_TRUNCATED, R_TRUNCATED_BYTES, R_UNSEEN_A
+from ..kernels.assembly import R_BAD_A, R_CHECKED_A, R_CONFLICTS, R_DUPLICATES, R_MAX_IP, R_SENT_A, R_TRUNCATED, R_TRUNCATED_BYTES, R_UNSEEN_A
 from ..protocols.x509_trust import TrustStore
 from ..records import CLIENT, SERVER, Facts, Session
 from .conversation import Conversation
+from .packets import read_hints
 from .services import provider_of, service_of, sureness
 
 _DAY_NS = 86_400_000_000_000
@@ -53,6 +54,22 @@ def encapsulation(state: int) -> str:
     return "/".join(f"vlan.{vlan}" if bit == layers.W_VLAN else name for bit, name in _WRAP_NAMES if wrapped & bit)
 
 
+def reset_by(state: int, flip: int) -> int | None:
+    """The side that sent a RST, the server if both did."""
+    if not state & (tables.RST_A | tables.RST_B):
+        return None
+    return SERVER if state & (tables.RST_A if flip else tables.RST_B) else CLIENT
+
+
+def goodbye(state: int) -> bool | None:
+    """Whether who closed a TLS connection of mail had sent an alert before; None: nobody closed, or nobody looked."""
+    if state & tables.CLASS_MASK not in (tables.MAIL, tables.MAIL_TLS) or not state & (tables.COUNT_A | tables.COUNT_B):
+        return None
+    if not state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B):
+        return None
+    return bool(state & (tables.ALERT_B if state & tables.ENDED_B else tables.ALERT_A))
+
+
 def build_session(conversation: Conversation, locate_frame) -> Session:
     """Sum a conversation up.
 
@@ -89,7 +106,6 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
     unseen = list(conversation.unseen)
     start_seen = bool(state & (tables.ISN_A | tables.ISN_B))
     packets_c, packets_s = bytes_c & 0xFFFFFF, bytes_s & 0xFFFFFF
-    rst_c, rst_s = (tables.RST_A, tables.RST_B) if flip == 0 else (tables.RST_B, tables.RST_A)
     unseen_c, unseen_s = (totals[R_UNSEEN_A + side] - bool(totals[R_UNSEEN_A + side] and state & (tables.FIN_A, tables.FIN_B)[side]) for side in (a, b))  # a FIN is acknowledged too
     silent_c = not bytes_c >> 24 and (unseen_c > 0 or packets_c == 0 and not seen_c)
     silent_s = not bytes_s >> 24 and (unseen_s > 0 or packets_s == 0 and not state & (tables.SYNACK_B if flip == 0 else tables.SYNACK_A))
@@ -127,7 +143,7 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         found, number = locate_frame(where)
         return found, number, ts_ns
 
-    return Session(
+    session = Session(
         session_id=session_id(row, conversation.first_sequence), capture=name, start_ns=row[tables.FIRST_NS], end_ns=row[tables.LAST_NS], frame=frame,
         last_frame=last_frame, client_ip=client_ip, client_port=client_port, server_ip=server_ip, server_port=server_port,
         role_source=conversation.role_source, facts=facts, tls=handshake, protocol=protocol, service=service, service_source=source,
@@ -139,7 +155,16 @@ def build_session(conversation: Conversation, locate_frame) -> Session:
         truncated_bytes=totals[R_TRUNCATED_BYTES], n_duplicate_frames=totals[R_DUPLICATES], n_overlap_conflicts=totals[R_CONFLICTS],
         n_checked_client=totals[R_CHECKED_A + a], n_checked_server=totals[R_CHECKED_A + b], n_bad_checksum_client=totals[R_BAD_A + a],
         n_bad_checksum_server=totals[R_BAD_A + b], max_ip_length=totals[R_MAX_IP], acked_unseen_client=unseen_c, acked_unseen_server=unseen_s,
-        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), reset_by=SERVER if state & rst_s else CLIENT if state & rst_c else None, unparsed=unparsed, encapsulation=encapsulation(state), locate=locate)
+        finished=bool(state & (tables.FIN_A | tables.FIN_B | tables.RST_A | tables.RST_B)), reset_by=reset_by(state, flip), unparsed=unparsed, encapsulation=encapsulation(state), locate=locate,
+        ttl_client=totals[R_SENT_A + a] & 0xFF or None, ttl_server=totals[R_SENT_A + b] & 0xFF or None, n_hints=len(conversation.hints or ()),
+        packets=lambda: read_hints(conversation, locate_frame))
+    if handshake is not None:
+        session.goodbye = goodbye(state)
+        if session.goodbye is not None:
+            session.closed_by = (1 if state & tables.ENDED_B else 0) ^ flip
+    if conversation.hints:
+        session.ttl_client, session.ttl_server = session.packet_hints.ttl_client, session.packet_hints.ttl_server
+    return session
 
 
 def verify(session: Session, trust: TrustStore) -> None:

@@ -13,6 +13,7 @@ from .deliveries import Deliveries
 from .dns_policy import Dns
 from .links import Links
 from .requests import MAIL_SERVICES, MAX_LISTED
+from .resets import Resets
 from .trail import Trail
 from .visits import Visits
 from .webnames import MAYBE_WEB
@@ -75,6 +76,7 @@ class Collected:
         choices: address and port of TLS 1.2 -> (suite chosen, suites offered) -> where it was first seen.
         trail: messages, for those that were seen on several hops.
         visits: conversations with mail servers, for rules that compare them.
+        resets: those of them that were reset where TLS was to begin.
         accounts: logins.
         carriers: IPsec and tunnels, and the hosts of mail conversations.
         dns: what DNS answers say of mail.
@@ -90,6 +92,7 @@ class Collected:
         self.choices: dict[tuple[str, int], dict[tuple[str, tuple[str, ...]], Place]] = {}
         self.trail = Trail()
         self.visits = Visits()
+        self.resets = Resets()
         self.accounts = Accounts()
         self.carriers = Carriers()
         self.dns = Dns()
@@ -110,6 +113,7 @@ class Collected:
         """Take what a conversation of any kind has to tell once it was judged."""
         self.visits.take(session)
         self.carriers.take(session)
+        self.resets.take(session)
         if session.protocol == "smtp":
             self.deliveries.take(session, facts)
         if site.policy.sites:
@@ -204,6 +208,7 @@ class Collected:
         self.n_more += other.n_more
         self.trail.merge(other.trail)
         self.visits.merge(other.visits)
+        self.resets.merge(other.resets)
         self.accounts.merge(other.accounts)
         self.carriers.merge(other.carriers)
         self.dns.merge(other.dns)

@@ -10,7 +10,7 @@ from typing import Iterator, Sequence
 
 import numpy
 
-from ..kernels import assembly, carriers, flow_table, flows, handshakes, names, tables
+from ..kernels import assembly, carriers, flow_table, flows, handshakes, hints, names, tables
 
 SETTLE_NS = 200_000_000  # after FIN or RST: what a mirror port delivers late still belongs to the conversation
 LINGER_NS = 2_000_000_000  # after FIN or RST: repeated segments are no new conversation; mail is remembered four times as long
@@ -36,7 +36,7 @@ class Batch:
     """Pieces of several conversations, and whole ones that went the usual way.
 
     entries: flow numbers; flows: their rows as lists (see kernels/tables.py); results: rows of assembly (R_ columns);
-    turns: all turns as lists; data: all bytes that turns point into; marks: int64[n, 4] side, offset, frame, ts_ns;
+    turns: all turns as lists; data: all bytes that turns point into; marks: int64[n, 4] side, offset, frame, ts_ns; hints: rows of kernels/hints.py as lists;
     regular: rows of kernels/handshakes.py (G_ columns) of TLS conversations that are over and went the usual way, which are not among the entries; keys: what they point into.
     numbers: where the entries stand in the order of all, as G_ROW says it of the regular ones.
     """
@@ -47,6 +47,7 @@ class Batch:
     turns: list[list[int]]
     data: bytes
     marks: numpy.ndarray
+    hints: list[list[int]]
     numbers: Sequence[int]
     regular: list[list[int]]
     keys: bytes
@@ -89,6 +90,7 @@ class Engine:
         self._wide_bytes: numpy.ndarray | None = None
         self._out_turns = numpy.zeros((ROWS_IN_FLOW * 5, assembly.N_TURN), dtype=numpy.int64)
         self._out_marks = numpy.zeros((ROWS_IN_FLOW * 2, assembly.N_MARK), dtype=numpy.int64)
+        self._out_hints = numpy.zeros((hints.FLOW_HINTS * 64, hints.N_HINT), dtype=numpy.int64)
         self._out_results = numpy.zeros((MAX_READY, assembly.N_RESULT), dtype=numpy.int64)
         self._work = numpy.zeros(assembly.N_WORK, dtype=numpy.int64)
         self._digest = (numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64), numpy.zeros(handshakes.MAX_EXTENSIONS, dtype=numpy.int64),
@@ -195,7 +197,7 @@ class Engine:
         """Run each kernel of the engine on nothing."""
         flows.scan(data, frames, 0, 0, 1, self.tables)
         flow_table.sweep(self.tables, 0, 0, 0, 0, 0, 0, 0, 0, self._ready)
-        assembly.assemble(self.tables, self._ready, 0, 0, *self._scratch, self._out_bytes, self._out_turns, self._out_marks, self._out_results, self._work)
+        assembly.assemble(self.tables, self._ready, 0, 0, *self._scratch, self._out_bytes, self._out_turns, self._out_marks, self._out_hints, self._out_results, self._work)
         handshakes.digest(self.tables, self._out_results, 0, self._out_turns, self._out_marks, self._out_bytes, *self._digest)
         names.find_name(self.tables, 0, 0)
         self.steer([], [])
@@ -222,10 +224,10 @@ class Engine:
         at, room = 0, self._out_bytes
         while at < len(ready):
             begun = at
-            at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, room, self._out_turns, self._out_marks, self._out_results, self._work)
+            at = assembly.assemble(self.tables, ready, at, len(ready), *self._scratch, room, self._out_turns, self._out_marks, self._out_hints, self._out_results, self._work)
             n = at - begun
             entries = ready[begun:at, 0]
-            n_turns, n_marks, n_bytes = int(self._work[22]), int(self._work[23]), int(self._work[8])
+            n_turns, n_marks, n_bytes, n_hints = int(self._work[22]), int(self._work[23]), int(self._work[8]), int(self._work[hints.HINTS])
             n_regular = n_key_bytes = 0
             if self.tells_regular and not self.tables.parameters[tables.P_WHOLE_TLS]:
                 n_regular, n_key_bytes = handshakes.digest(self.tables, self._out_results, n, self._out_turns, self._out_marks, room, *self._digest)
@@ -238,7 +240,7 @@ class Engine:
             again = [[entry, result[assembly.R_OVER]] for entry, result in zip(entries, results) if result[assembly.R_MORE]]
             turns = self._turns_of(results) if n_regular else self._out_turns[:n_turns].tolist()
             yield Batch(entries, self.tables.flows[entries].tolist() if entries else [], results, turns,
-                        room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy(), numbers, self._digest[4][:n_regular].tolist(), self._digest[3][:n_key_bytes].tobytes(), self)
+                        room[:n_bytes].tobytes(), self._out_marks[:n_marks].copy(), self._out_hints[:n_hints].tolist() if n_hints else [], numbers, self._digest[4][:n_regular].tolist(), self._digest[3][:n_key_bytes].tobytes(), self)
             again = [one for one in again if (self.tables.flows[one[0], tables.STATE] & tables.CLASS_MASK) <= tables.LAST_KEPT]
             if again:
                 if self._wide_bytes is None:

@@ -19,7 +19,7 @@ Fill = dict[str, str]
 
 NAMESPACE: dict[str, Any] = {"B": BOOLEAN, "NIL": EMPTY, "cells": Cells(), "lists": ListCells(), "cell": cell, "iso": iso, "seconds": seconds,
                              "json_cell": json_cell, "texts_cell": texts_cell, "LEVEL_NAMES": LEVEL_NAMES, "hexadecimal": hexadecimal,
-                             "offered": offered, "in_range": in_range}
+                             "offered": offered, "in_range": in_range, "sides": {None: None, 0: "client", 1: "server"}}
 KNOWN = frozenset(("ns", "s.start_ns", "s.end_ns"))  # expressions that are never None
 
 

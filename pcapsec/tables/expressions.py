@@ -35,6 +35,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
         "auth_mechanisms": "f.auth_mechanisms or (None if f.capabilities is None else ())", "principals": "principals",
         "logins": "len(f.logins)", "messages": "n_messages", "mailbox_commands": "f.n_mailbox_commands", "compressed": "f.compressed",
         "packets_client": "s.packets_client", "packets_server": "s.packets_server", "bytes_client": "s.bytes_client", "bytes_server": "s.bytes_server",
+        "ttl_client": "s.ttl_client", "ttl_server": "s.ttl_server", "reset_by": "sides[s.reset_by]", "ttl_outliers": "s.ttl_outliers",
         "gap_bytes": "s.gap_bytes_client + s.gap_bytes_server", "truncated_frames": "s.n_truncated_frames", "duplicate_frames": "s.n_duplicate_frames",
         "overlap_conflicts": "s.n_overlap_conflicts", "verdict": "s.verdict", "worst_severity": "s.worst_severity", "findings": "n_findings", **_FILTERS,
     }),
@@ -117,7 +118,7 @@ FILL: dict[str, tuple[str, dict[str, str]]] = {  # table -> arguments, column ->
 }
 TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {  # table -> first and last of columns whose values repeat together: their text is made once
     "findings": (("severity", "variant"), ("severity_reason", "direction")),
-    "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("gap_bytes", "findings")),
+    "sessions": (("service_source", "banner"), ("capabilities", "tls_version"), ("logins", "compressed"), ("ttl_outliers", "findings")),
     "credentials": (("protocol", "mechanism"), ("exposure", "reply_code")),
     "messages": (("protocol", "direction"), ("reply_code", "accepted"), ("complete", "to_domains"), ("mailer", "n_clear_hops")),
     "hops": (("from_host", "protected"),),
@@ -139,7 +140,7 @@ BLOCKS: dict[str, tuple[str, str, dict[str, str]]] = {  # block -> table it is d
     "R1": ("findings", "r", {"remediation": "r.remediation", "references": "r.references"}),
 }
 SHARED: dict[str, tuple[str, str, str]] = {  # block -> table, first and last of the columns that regular TLS conversations share with another one; A B sessions, T tls
-    "A": ("sessions", "protocol", "compressed"), "B": ("sessions", "gap_bytes", "findings"), "T": ("tls", "version", "client_certificate_sha256"),
+    "A": ("sessions", "protocol", "compressed"), "B": ("sessions", "ttl_outliers", "findings"), "T": ("tls", "version", "client_certificate_sha256"),
 }
 
 

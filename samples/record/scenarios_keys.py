@@ -92,7 +92,7 @@ SAMPLES = [
     kept("submission", "Submission with STARTTLS, AUTH LOGIN and a message, and the keys", f"{POSTFIX}, {PYTHON} smtplib", mail("smtp_send", SERVER, 587, "bob", "LOGIN", "starttls"),
          sessions=[STARTTLS], findings="PS121 PS217 PS430 PS442 PS454", secrets=[B], tls=[tls13()]),
     kept("submission-tls12", "The same with TLS 1.2", f"{POSTFIX}, {PYTHON} smtplib", mail("smtp_send", SERVER, 587, "bob", "LOGIN", "starttls"),
-         sessions=[STARTTLS], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS454", secrets=[B], tls=[tls12()]),
+         sessions=[STARTTLS], findings="PS121 PS217 PS419 PS423 PS428 PS442 PS453 PS454", secrets=[B], tls=[tls12()]),
     kept("imaps", "IMAP inside TLS, a message fetched, and the keys", f"{DOVECOT}, {PYTHON} imaplib", mail("imap_read", SERVER, 993, "alice", "tls"),
          sessions=["tls imaps implicit - full"], findings="PS430 PS442 PS454", tls=[tls13()]),
     kept("pop3-stls", "STLS, USER and PASS, a message fetched, and the keys", f"{DOVECOT}, {PYTHON} poplib", mail("pop3_read", SERVER, 110, "bob", "stls"),

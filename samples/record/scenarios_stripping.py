@@ -152,8 +152,8 @@ RESETS = {"messages": [MESSAGE.replace("swaks", f"reset-{n}") for n in (1, 2)]}
 INTO_TLS = [
     *taps("strip-smtp-reset", "A box resets connections at the ClientHello, both sides; Postfix comes back, is reset again, and sends its two messages in clear", f"{POSTFIX}, {SWAKS}",
           [*relayed(2532, seconds=5, message="reset-1"), *relayed(2532, seconds=5, message="reset-2")], box=("--reset", r"\x16\x03"), servers=("mail", "fallback"),
-          inside={"sessions": [CUT_OFF, CUT_OFF, OFFERED] * 2, "findings": f"PS204 PS205 PS217 PS307 PS308 PS318 PS440 PS452 PS454 {CLEAR_RELAY}", "tls": ["- -"] * 4, **RESETS},
-          outside={"sessions": [ACCEPTED, ACCEPTED, OFFERED] * 2, "findings": f"PS204 PS205 {CLEAR_RELAY}", **RESETS}),
+          inside={"sessions": [CUT_OFF, CUT_OFF, OFFERED] * 2, "findings": f"PS204 PS205 PS217 PS307 PS308 PS440 PS452 PS454 {CLEAR_RELAY}", "tls": ["- -"] * 4, **RESETS},
+          outside={"sessions": [ACCEPTED, ACCEPTED, OFFERED] * 2, "findings": f"PS204 PS205 PS307 {CLEAR_RELAY}", **RESETS}),
     *taps("inject-smtp-command", "A box puts RSET behind the client's STARTTLS; Postfix drops it and goes on", **BY_SMTPLIB, box=("--edit", "client", r"\ASTARTTLS\r\n", r"STARTTLS\r\nRSET\r\n"),
           inside=ENCRYPTED, outside=seen(WITH_TLS, f"PS313 {TLS_FINDINGS}", **STARTED)),
     *taps("inject-submission-command", "A box puts RSET behind the client's STARTTLS to Dovecot's submission server, which closes the connection", f"{DOVECOT}, {PYTHON} smtplib",

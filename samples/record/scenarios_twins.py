@@ -208,7 +208,7 @@ FALLBACKS = [
            tls=["- - established=no alerts=server:fatal:70_protocol_version"] * 2, messages=clear("old", to=there("old")), findings=f"PS204 PS205 PS217 PS452 PS454 {CLEAR_RELAY}"),
     Sample("fallback-then-tls.pcap", "A box resets two handshakes; the first message goes in clear, the next one with TLS", BY_SWAKS, side="client", box=("--reset", r"\x16\x03", "--until", "2"),
            steps=[*relayed(2532, message="first", seconds=5), *relayed(2532, message="second", seconds=2)], servers=("mail", "fallback"), sessions=[CUT_OFF] * 2 + [OFFERED, WITH_TLS],
-           tls=["- -"] * 2 + [tls13()], messages=clear("first"), findings=f"PS204 PS205 PS307 PS318 PS452 {POSTFIX_TLS} {CLEAR_RELAY}"),
+           tls=["- -"] * 2 + [tls13()], messages=clear("first"), findings=f"PS204 PS205 PS307 PS452 {POSTFIX_TLS} {CLEAR_RELAY}"),
     Sample("fallback-deferred.pcap", "A box resets one handshake; Postfix waits and sends the message with TLS: nothing went in clear", BY_SWAKS, side="client", box=("--reset", r"\x16\x03", "--until", "1"),
            steps=relayed(2532, message="deferred", seconds=4), servers=("mail", "fallback"), sessions=[CUT_OFF, WITH_TLS], tls=["- -", tls13()], findings=f"PS452 {POSTFIX_TLS}"),
     Sample("regression-client.pcap", "The same client sends two messages with TLS, then two in clear to a server that still offers it", BY_SWAKS, side="client",

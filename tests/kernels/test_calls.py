@@ -35,7 +35,7 @@ def analysed(frames, whole: bool, windows: int = 1) -> tuple[list[dict], int]:
         orders = []
         for entry, row, result in zip(batch.entries, batch.flows, batch.results):
             conversation = conversations.get(entry) or Conversation(row, result)
-            order = conversation.take(row, result, batch.turns, batch.data, batch.marks)
+            order = conversation.take(row, result, batch.turns, batch.data, batch.marks, batch.hints)
             if order == FORGET:
                 over.append(conversation)
                 conversations.pop(entry, None)

@@ -54,7 +54,7 @@ def test_a_submission_as_csv():
     assert texts(rows)["sessions"] == [
         ends + ",2024-05-01T08:00:00.000000000Z,2024-05-01T08:00:05.000000123Z,monday.pcap,1,20,smtp,submission,mail.example.com,port,,,syn,,,,full,,,,"
         'mail.example.com ESMTP,pc.example.com,"[""SIZE 1000"",""STARTTLS"",""AUTH PLAIN""]",true,true,false,,,offered,[],0,0,none,,,false,"[""PLAIN""]",'
-        '"[""alice@example.com""]",1,1,0,false,9,8,700,300,0,0,0,0,exposed,critical,2,' + watch + "\n"]
+        '"[""alice@example.com""]",1,1,0,false,9,8,700,300,,,,0,0,0,0,0,exposed,critical,2,' + watch + "\n"]
     assert texts(rows)["credentials"] == [
         "2024-05-01T08:00:00.000020000Z,monday.pcap,10," + ends + ",smtp,mail.example.com,PLAIN,alice@example.com,,,password,success,,235,"
         + Fingerprints(KEY).of(Secret(made.PASSWORD)) + ",12+,false\n"]
