@@ -67,14 +67,14 @@ def examine(t, rows, data, n_rows, out_frames):
         packet[IP_VERSION] = 4 if packet[SRC_HIGH] == 0 and packet[SRC_LOW] >> 32 == 0xFFFF else 6
         packet[SPORT], packet[DPORT], packet[TUNNEL] = (ports >> 48) & 0xFFFF, (ports >> 32) & 0xFFFF, ports & 0xFFFFFFFF
         packet[WRAPPED], packet[VLAN] = (state >> WRAP_SHIFT) & 0xFFF, (state >> VLAN_SHIFT) & 0xFFF
-        ts_ns, frame, at, length, wire = rows[i, D_NS], rows[i, D_FRAME], rows[i, D_AT], rows[i, D_LENGTH], about >> 24
+        ts_ns, frame, at, length, wire = rows[i, D_NS], rows[i, D_FRAME], rows[i, D_AT], rows[i, D_LENGTH], about >> 32
         if kind == D_AH:
             packet[SPI] = ports & 0xFFFFFFFF
             note_ah(t, ts_ns, frame, wire)
-        elif kind == D_TUNNEL or kind == D_TUNNEL_TCP:
-            tunnel(t, data, at, length, wire, ts_ns, frame, kind == D_TUNNEL_TCP)
+        elif kind == D_TUNNEL:
+            tunnel(t, data, at, length, wire, ts_ns, frame)
         else:
-            packet[PROTOCOL] = 50 if kind == D_ESP else 141 if kind == D_WESP else 17
+            packet[PROTOCOL] = (about >> 24) & 255
             packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH], packet[PAYLOAD_WIRE] = at, length, max(length, wire)
             following = esp(data, t, ts_ns, frame)
             if following >= 0 and n_inside < len(out_frames):

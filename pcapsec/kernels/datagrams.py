@@ -65,59 +65,49 @@ def _hides(data, at, length, t):
 
 
 @part
-def datagram(data, t, ts_ns, frame):
-    """One UDP packet: DONE, or DATAGRAMS_FULL when the kept ones must be fetched before it is offered again."""
-    packet, scalars, parameters = t.packet, t.scalars, t.parameters
+def of_use(data, packet, t):
+    """What kind of a UDP datagram is to be kept (D_QUIC, D_IKE, D_TUNNEL), and as much of it as PAYLOAD_LENGTH says then; -1: it is not."""
+    scalars, parameters = t.scalars, t.parameters
     at, length = packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH]
     kind = D_QUIC
     rpc = is_rpc(data, at, at + length)
     if not rpc and not is_initial(data, at, at + length):
         if parameters[P_JOB] or length < 14:  # these are told by one worker, which sees them all
-            return DONE
+            return -1
         kind = _hides(data, at, length, t)
         if kind < 0:
-            return DONE
+            return -1
         if kind == D_TUNNEL and scalars[C_TUNNELS] == 0:
             scalars[C_TUNNELS] = 1
-        length = min(length, _MOST)
+        packet[PAYLOAD_LENGTH] = min(length, _MOST)
     s0, s1, d0, d1 = packet[SRC_HIGH], packet[SRC_LOW], packet[DST_HIGH], packet[DST_LOW]
     swapped = s0 > d0 or s0 == d0 and s1 > d1
     pair = pair_hash(d0, d1, s0, s1, parameters[P_SEED]) if swapped else pair_hash(s0, s1, d0, d1, parameters[P_SEED])
     if kind == D_QUIC and parameters[P_JOBS] > 1 and ((pair >> 20) & 0xFFFFFF) % parameters[P_JOBS] != parameters[P_JOB]:
-        return DONE
+        return -1
     if parameters[P_HOST_SET] and not ((s0 & parameters[P_HOST_MASK0]) == parameters[P_HOST0] and (s1 & parameters[P_HOST_MASK1]) == parameters[P_HOST1]
                                        or (d0 & parameters[P_HOST_MASK0]) == parameters[P_HOST0] and (d1 & parameters[P_HOST_MASK1]) == parameters[P_HOST1]):
-        return DONE
+        return -1
     if parameters[P_PORT] and packet[SPORT] != parameters[P_PORT] and packet[DPORT] != parameters[P_PORT]:
-        return DONE
+        return -1
     if rpc:
         scalars[C_RPC_UDP] += 1
         scalars[C_RPC_UDP_BYTES] += length
-        return DONE
-    return keep(data, at, length, kind, t, ts_ns, frame)
-
-
-@part
-def carried(data, t, ts_ns, frame, kind):
-    """Put aside an ESP packet, the mere fact of AH, or the first segment of what may be OpenVPN: DONE, or DATAGRAMS_FULL."""
-    packet = t.packet
-    at, length = packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH]
-    if kind == D_AH:
-        length = 0
-    elif kind == D_TUNNEL_TCP:
-        length = min(length, _MOST)
-    elif length < 12 or packet[WRAPPED] & W_ESP_NULL:  # one inside the other is counted once
-        return DONE
-    else:
-        kind = D_ESP if packet[PROTOCOL] == 50 else D_WESP if packet[PROTOCOL] == 141 else D_ESP_UDP
-    return keep(data, at, length, kind, t, ts_ns, frame)
+        return -1
+    return kind
 
 
 @part
 def keep(data, at, length, kind, t, ts_ns, frame):
-    """Copy a payload and write its row: DONE, or DATAGRAMS_FULL."""
+    """Keep a datagram, an answer, an ESP packet, or of AH the mere fact: DONE, or DATAGRAMS_FULL when the kept ones must be fetched before it is offered again."""
     packet, scalars = t.packet, t.scalars
-    row, place = scalars[DATAGRAM_TOP], scalars[DATAGRAM_BYTES] + (HEADROOM if D_ESP <= kind <= D_ESP_UDP else 0)
+    row, place = scalars[DATAGRAM_TOP], scalars[DATAGRAM_BYTES]
+    if kind == D_AH:
+        length = 0
+    elif kind == D_ESP:
+        if length < 12 or packet[WRAPPED] & W_ESP_NULL:  # one inside the other is counted once
+            return DONE
+        place += HEADROOM
     if row >= len(t.datagrams) or place + length > len(t.datagram_data):
         return DATAGRAMS_FULL if row else DONE
     copy(t.datagram_data, place, data, at, length)
@@ -131,7 +121,7 @@ def keep(data, at, length, kind, t, ts_ns, frame):
     t.datagrams[row, D_AT] = place
     t.datagrams[row, D_LENGTH] = length
     t.datagrams[row, D_STATE] = (packet[WRAPPED] << WRAP_SHIFT) | (packet[VLAN] << VLAN_SHIFT) | kind
-    t.datagrams[row, D_IP] = packet[IP_ID] | (packet[TTL] << 16) | (packet[PAYLOAD_WIRE] << 24)
+    t.datagrams[row, D_IP] = packet[IP_ID] | (packet[TTL] << 16) | (packet[PROTOCOL] << 24) | (packet[PAYLOAD_WIRE] << 32)
     scalars[DATAGRAM_TOP] = row + 1
     scalars[DATAGRAM_BYTES] = place + length
     if kind > D_ANSWER:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 
 from .calls import count_call
-from .datagrams import carried, datagram, may_begin_openvpn
+from .datagrams import keep, of_use
 from .flow_table import MASK32, distance, find, free_segments, insert, mix, pair_hash, unlink, way
 from .jit import inlined, kernel, part
 from .keeping import drop, ended, has_alert, in_turn, note_ending, store, tls_bytes_of_use, turns_to_tls
 from .layers import (ACK, ACK_FLAG, DPORT, DST_HIGH, DST_LOW, ESP, FIN, FLAGS, FRAGMENT, FRAGMENT_AT, FRAGMENT_END, FRAGMENT_ID, FRAGMENT_MORE, FRAGMENT_PROTOCOL,
                      FRAGMENT_START, IP_ID, IP_LENGTH, OTHER_IP, PAYLOAD_AT, PAYLOAD_LENGTH, PAYLOAD_WIRE, RST, SEQ, SPORT, SRC_HIGH, SRC_LOW, SYN, TCP, TCP_CHECKSUM, TTL, TUNNEL,
                      UDP, UNDECODED, VLAN, WRAPPED, CUT, W_AH, checksum_state, decode, timestamp)
-from .memory import u16
 from .names import DNS_PORT, note_answer
 from .sift import MAIL_PORTS, sift
 from .sift import HTTP as SAYS_HTTP
@@ -31,7 +30,7 @@ _SIFT_TRIES = 4  # segments looked at in a flow whose start was not seen
 
 
 @part
-def _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame):
+def _classify(data, t, entry, side, sequence, port_kind):
     """Look at a segment of an undecided flow; returns the class from now on."""
     flows, packet = t.flows, t.packet
     state = flows[entry, STATE]
@@ -59,9 +58,6 @@ def _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame):
         if port_kind:
             return MAIL
         if start_known:
-            length = packet[PAYLOAD_LENGTH]
-            if length >= 16 and u16(data, at) == length - 2 and may_begin_openvpn(data, at + 2, length - 2, packet):
-                carried(data, t, ts_ns, frame, D_TUNNEL_TCP)
             return OTHER
         tries = ((state >> TRIES_SHIFT) & 15) + 1
         flows[entry, STATE] = (state & ~(15 << TRIES_SHIFT)) | (tries << TRIES_SHIFT)
@@ -296,7 +292,7 @@ def _segment(data, t, ts_ns, frame):
         kind = state & CLASS_MASK
         if kind <= LAST_KEPT and not state & (COUNT_B if side else COUNT_A):
             if kind == UNDECIDED and not duplicate:
-                kind = _classify(data, t, entry, side, sequence, port_kind, ts_ns, frame)
+                kind = _classify(data, t, entry, side, sequence, port_kind)
                 state = (flows[entry, STATE] & ~CLASS_MASK) | kind
                 if kind == HTTP or kind == SMB:
                     state &= ~(15 << TRIES_SHIFT)
@@ -444,8 +440,13 @@ def scan(data, frames, first, last, frame_base, t):
                 packet[IP_LENGTH] = end + (20 if packet[FRAGMENT_PROTOCOL] >= 0 else 0)
                 status = decode(t.fragment_data[slot], 0, end, -1, end, packet[FRAGMENT_PROTOCOL], packet)
                 source = t.fragment_data[slot]
-        if status == ESP or packet[WRAPPED] & W_AH:
-            code = carried(source, t, ts_ns, frame, D_ESP if status == ESP else D_AH)
+        aside = D_AH if packet[WRAPPED] & W_AH else -1
+        if status == ESP:
+            aside = D_ESP
+        elif status == UDP and packet[SPORT] != DNS_PORT:
+            aside = of_use(source, packet, t)
+        if aside >= 0:
+            code = keep(source, packet[PAYLOAD_AT], packet[PAYLOAD_LENGTH], aside, t, ts_ns, frame)
             if code != DONE:
                 return i, code
         if packet[SPORT] == DNS_PORT and (status == UDP or status == TCP):
@@ -457,9 +458,6 @@ def scan(data, frames, first, last, frame_base, t):
             if packet[IP_LENGTH] > 1500 and frames[i, 4] == 1 and code == DONE and parameters[P_JOB] == 0:
                 scalars[C_SUPERFRAMES] += 1
                 scalars[C_MAX_IP] = max(scalars[C_MAX_IP], packet[IP_LENGTH])
-        elif status == UDP:
-            if packet[SPORT] != DNS_PORT:
-                code = datagram(source, t, ts_ns, frame)
         if slot >= 0 and code == DONE:
             t.fragments[slot, 0] = 0
             t.fragments[slot, 1] = 0

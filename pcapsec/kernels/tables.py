@@ -111,11 +111,11 @@ FRAGMENT_BYTES = 65536
 # fragment meta, int64[12]: key hash, ts, total length (-1 unknown), bytes so far, address words 0..7 come from the packet that completes it
 
 # --- one kept datagram: int64[11]: source and destination address, both ports and tunnel as in a flow's key, ts_ns, frame, place, length, state bits (wrappings, VLAN, kind), and of what is
-# worked on in kernels: IP identification | TTL << 16 | length on the wire << 24
+# worked on in kernels: IP identification | TTL << 16 | what carries ESP << 24 (see PROTOCOL in layers) | length on the wire << 32
 D_SRC0, D_SRC1, D_DST0, D_DST1, D_PORTS, D_NS, D_FRAME, D_AT, D_LENGTH, D_STATE, D_IP = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 N_DATAGRAM = 11
 D_KIND = 15  # mask of the kind: the first three are handed to Python, the others are what kernels/carriers.py is for
-D_QUIC, D_IKE, D_ANSWER, D_ESP, D_WESP, D_ESP_UDP, D_AH, D_TUNNEL, D_TUNNEL_TCP = 0, 1, 2, 3, 4, 5, 6, 7, 8  # ANSWER: of DNS, over UDP or TCP
+D_QUIC, D_IKE, D_ANSWER, D_ESP, D_AH, D_TUNNEL = 0, 1, 2, 3, 4, 5  # ANSWER: of DNS, over UDP or TCP
 DATAGRAMS = 4096
 DATAGRAM_ROOM = 4 << 20
 
@@ -136,7 +136,7 @@ V_PORTS, V_STATE, V_FORM, V_PASSES, V_FAILS, V_SEQUENCE, V_ORDERLY, V_NEXT, V_WR
 # are whole without decryption, that cannot be; SEQUENCE, ORDERLY: the last sequence number, how often it went up by a little; NEXT: the last next header; tunnels: what an answer must repeat
 N_CARRIER = 20
 CARRIER_SETS = 1 << 10
-KIND_ESP, KIND_WESP, KIND_AH, KIND_WIREGUARD, KIND_OPENVPN, KIND_OPENVPN_TCP = 1, 2, 3, 4, 5, 6
+KIND_ESP, KIND_WESP, KIND_AH, KIND_WIREGUARD, KIND_OPENVPN = 1, 2, 3, 4, 5
 CARRIER_OPEN, CARRIER_CLEAR, CARRIER_SEALED = 0, 1, 2  # not known yet; ESP without encryption, a tunnel that was answered; ESP that hides what it carries
 
 # --- what assembly.py makes of a flow

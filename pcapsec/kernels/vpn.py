@@ -27,7 +27,7 @@ def _begins_openvpn(data, at, length, packet):
 
 
 @part
-def tunnel(t, data, at, length, wire, ts_ns, frame, over_tcp):
+def tunnel(t, data, at, length, wire, ts_ns, frame):
     """Count a packet that begins a tunnel, answers or goes on with what was begun."""
     packet, rows = t.packet, t.carriers
     sport, dport = packet[SPORT], packet[DPORT]
@@ -37,9 +37,7 @@ def tunnel(t, data, at, length, wire, ts_ns, frame, over_tcp):
     first = int64(data[at])
     port = sport == OPENVPN_PORT or dport == OPENVPN_PORT
     kind, begins, answers = KIND_OPENVPN, -1, -1
-    if over_tcp:
-        kind, begins = KIND_OPENVPN_TCP, u32(data, at + 7) if _begins_openvpn(data, at + 2, length - 2, packet) else -1
-    elif 1 <= first <= 4:
+    if 1 <= first <= 4:
         kind = KIND_WIREGUARD
         if first == 1 and wire == INITIATION:
             begins = u32(data, at + 4)
@@ -53,14 +51,11 @@ def tunnel(t, data, at, length, wire, ts_ns, frame, over_tcp):
     row, _victim = find_carrier(t, a0, a1, b0, b1, key, ts_ns)
     if row < 0 and begins < 0:
         return
-    if begins >= 0 and not over_tcp:
+    if begins >= 0:
         t.scalars[C_TUNNELS] = 2
     row = carrier(t, a0, a1, b0, b1, key, ts_ns, frame, wire)
     rows[row, V_PORTS] = sport << 16 | dport
-    if over_tcp:
-        rows[row, V_STATE] = CARRIER_CLEAR
-        rows[row, V_FORM] = side
-    elif begins >= 0:
+    if begins >= 0:
         if rows[row, V_STATE] == CARRIER_OPEN:
             rows[row, V_NEXT] = begins
             rows[row, V_FORM] = side

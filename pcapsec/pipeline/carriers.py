@@ -11,7 +11,7 @@ from .session import address_text, encapsulation, hashed_id
 
 MAX_ROWS = 20_000  # associations and tunnels of a capture that are remembered, 300 bytes each; the tables of the kernels hold fewer at a time
 LEAST_PACKETS = 3  # of ESP in UDP: port 4500 may be anybody's, so its sequence numbers must go up
-_KINDS = {tables.KIND_ESP: "esp", tables.KIND_WESP: "wesp", tables.KIND_AH: "ah", tables.KIND_WIREGUARD: "wireguard", tables.KIND_OPENVPN: "openvpn", tables.KIND_OPENVPN_TCP: "openvpn-tcp"}
+_KINDS = {tables.KIND_ESP: "esp", tables.KIND_WESP: "wesp", tables.KIND_AH: "ah", tables.KIND_WIREGUARD: "wireguard", tables.KIND_OPENVPN: "openvpn"}
 _IN_IP = (4, 41)  # next headers of tunnel mode
 
 
@@ -29,10 +29,7 @@ class CarrierRows:
 
     def look(self) -> None:
         """Take the rows as they stand."""
-        for row in self._engine.carriers():
-            kind = row[tables.V_KEY] >> 32
-            if self._job and kind != tables.KIND_OPENVPN_TCP:  # of TCP each worker has its own conversations
-                continue
+        for row in self._engine.carriers() if not self._job else ():
             key = (*row[:tables.V_KEY + 1], row[tables.V_FRAME])
             if key in self._rows or len(self._rows) < MAX_ROWS:
                 self._rows[key] = row
@@ -54,7 +51,7 @@ class CarrierRows:
             kind = row[tables.V_KEY] >> 32
             if not matches(row):
                 continue
-            if kind in (tables.KIND_WIREGUARD, tables.KIND_OPENVPN, tables.KIND_OPENVPN_TCP):
+            if kind in (tables.KIND_WIREGUARD, tables.KIND_OPENVPN):
                 if row[tables.V_STATE] == tables.CARRIER_CLEAR and len(carriers.tunnels) < MAX_CARRIERS:
                     carriers.tunnels.append(_tunnel(row, _KINDS[kind], locate))
             elif kind == tables.KIND_AH:

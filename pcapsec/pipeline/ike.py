@@ -11,6 +11,7 @@ from .session import address_text, encapsulation, hashed_id
 MAX_OPEN = 4096  # associations whose messages are still waited for, about 2 KB each
 MAX_MESSAGES = 64  # of an association that are read
 PATIENCE_NS = 300_000_000_000  # an association that is silent so long is shown; later messages of it are no new one
+_MARKER = bytes(4)  # before IKE on port 4500 (RFC 3948 §2.2)
 _Key = tuple[int, int, int, int, bytes]
 
 
@@ -45,7 +46,10 @@ class IkeAssociations:
         """Sessions that are over now."""
         ready: list[Session] = []
         for row, data in datagrams:
-            if not ike.is_message(data):
+            wire = row[tables.D_IP] >> 32
+            if data.startswith(_MARKER) and 4500 in (row[tables.D_PORTS] >> 48 & 0xFFFF, row[tables.D_PORTS] >> 32 & 0xFFFF):
+                data, wire = data[4:], wire - 4
+            if not ike.is_message(data) or int.from_bytes(data[24:28], "big") != wire:
                 continue
             forward, back = (row[0], row[1], row[2], row[3], data[:8]), (row[2], row[3], row[0], row[1], data[:8])
             key = back if back in self._open or back in self._done else forward

@@ -16,7 +16,6 @@ MAX_TRANSFORMS = 256  # of a message: an offer of everything has fewer
 MAX_OFFERED = 48  # distinct algorithms remembered
 MAX_EXCHANGES = 12  # distinct
 MAX_IDENTITY = 200  # characters
-_PRESHARED = ("PSK", "XAUTH-PSK")
 SA_1, ID_1, HASH_PAYLOAD_1, NOTIFY_1 = 1, 5, 8, 11
 SA_2, NOTIFY_2 = 33, 41
 ENCRYPTED_2 = (46, 53)  # SK and SKF (RFC 7383)
@@ -190,11 +189,3 @@ def _identity(known: tuple[str | None, str | None], side: int, data: bytes, begi
     else:
         text = {5: "IPv6 address", 9: "distinguished name", 10: "general name", 11: "key id"}.get(kind, f"type {kind}")
     return (text, known[SERVER]) if side == CLIENT else (known[CLIENT], text)
-
-
-def is_preshared(facts: IkeFacts) -> bool:
-    """Whether a shared secret authenticates, as the responder chose, or as the only thing that was offered."""
-    if facts.chosen is not None:
-        return facts.chosen.auth_method in _PRESHARED
-    return bool(facts.auth_offered) and all(method in _PRESHARED for method in facts.auth_offered)
-

@@ -90,7 +90,7 @@ class Carriers:
         layers = [layer.partition(".")[0] for layer in session.encapsulation.split("/")]
         first = session.start_ns, session.capture, session.frame, ends_of(session)
         clear = int(session.tls_mode == "none" and session.protocol != "quic")
-        stack = "/".join(layer for layer in layers if layer in TUNNEL_WORDS)
+        stack = "/".join(layer for layer in layers if layer in TUNNEL_WORDS and (layer != "ipip" or "ah" not in layers))  # AH's tunnel mode is AH's
         if "esp-null" in layers:
             if session.capture in self.null_mail or len(self.null_mail) < MAX_STACKS:
                 self.null_mail[session.capture] = self.null_mail.get(session.capture, 0) + 1

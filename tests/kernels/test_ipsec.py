@@ -227,9 +227,6 @@ def test_openvpn(hmac):
     assert tunnels(udp(reset, 40000, 443), udp(answer, 443, 40000, back=True), udp(b"\x48" + bytes(100), 40000, 443)) == [(tables.KIND_OPENVPN, tables.CARRIER_CLEAR, 3, 1)]
     assert tunnels(udp(reset, 40000, 443), udp(answer.replace(SESSION, SERVERS), 443, 40000, back=True))[0][1] == tables.CARRIER_OPEN
     assert tunnels(udp(reset, 40000, 53), udp(answer, 53, 40000, back=True)) == []
-    said = Talk(server_port=443).open().turns([(0, struct.pack("!H", len(reset)) + reset), (1, struct.pack("!H", len(answer)) + answer)])
-    _said, engine = conversations(said.frames())
-    assert [(row[tables.V_KEY] >> 32, row[tables.V_STATE]) for row in engine.carriers()] == [(tables.KIND_OPENVPN_TCP, tables.CARRIER_CLEAR)]
 
 
 def test_openvpn_with_tls_crypt_is_known_on_its_port():

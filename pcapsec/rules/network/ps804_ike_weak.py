@@ -13,7 +13,7 @@ Evidence
     version, mode, exchanges: what was spoken.
     weak: what is weak in it, the worst first.
     chosen: encryption, key_bits, integrity, prf, group and auth_method that the responder took.
-    offered: what the initiator proposed, the first few.
+    offered, auth_offered: what the initiator proposed, the first few.
     hash_seen: the responder's hash of aggressive mode passed.
     identities: who the two said they are, in aggressive mode.
     went_on: exchanges followed that need a finished one.
@@ -54,9 +54,9 @@ def judge(session: Session, facts: Facts, site: Site) -> Finding | Verdict:
         return PASS if ike.chosen is not None else not_observable("one_sided" if session.completeness == "one_sided" else "refused" if ike.error else "midstream")
     worst = found[0]
     return Finding(
-        rule=RULE, severity=worst.severity, confidence=RULE.confidence, variant=worst.variant,
+        rule=RULE, severity=worst.severity, confidence=RULE.confidence, variant=worst.variant, severity_reason="" if worst.severity == RULE.severity else f"the worst is {worst.variant}",
         title=f"IPsec between {session.client_ip} and {session.server_ip} is set up weakly: {worst.text}",
-        evidence={"version": ike.version, "mode": ike.mode, "exchanges": list(ike.exchanges), "weak": [one.text for one in found], "chosen": _chosen(ike), "offered": list(ike.offered[:MAX_OFFERED]),
+        evidence={"version": ike.version, "mode": ike.mode, "exchanges": list(ike.exchanges), "weak": [one.text for one in found], "chosen": _chosen(ike), "offered": list(ike.offered[:MAX_OFFERED]), "auth_offered": list(ike.auth_offered),
                   "hash_seen": ike.hash_seen, "identities": list(ike.identities), "went_on": ike.went_on},
     )
 

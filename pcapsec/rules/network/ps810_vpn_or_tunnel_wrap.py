@@ -9,7 +9,7 @@ Why
     line. A tunnel that encrypts may carry mail that this capture does not show.
 
 Evidence
-    encapsulation: the wrappings, outermost first, or wireguard, openvpn, openvpn-tcp.
+    encapsulation: the wrappings, outermost first, or wireguard, openvpn.
     n_sessions, n_clear: mail conversations taken out, and how many of them were without TLS.
     first_session: the first of them.
     ends, packets, bytes: of WireGuard and OpenVPN: the two ends, the one that began it first.
@@ -18,7 +18,7 @@ Not a finding when
     - the wrapping only brings the capture here or belongs to the link: ERSPAN, VLAN, PPPoE. Some mirror ports deliver by GRE or VXLAN as well; those look the
       same as a tunnel of the mail's own.
     - WireGuard's or OpenVPN's first packet was not answered by one that repeats its number, or one of the ends has no mail conversation.
-    - it is SSH: mail inside cannot be told from an administrator's login.
+    - it is SSH, where mail inside cannot be told from an administrator's login, or OpenVPN over TCP.
 
 References
     RFC 2784
