@@ -62,7 +62,7 @@ class Mutator:
 
     def make(self, number: int) -> tuple[bytes, bytes | None]:
         """The bytes, and a second, unharmed file to read with them or None."""
-        from hostile import binary, mutations, seeds
+        from hostile import binary, ipsec, mutations, seeds
 
         chance = random.Random(f"{self.seed}:{number}")
         second = self.files[chance.choice(self.names)] if chance.random() < 0.1 else None
@@ -71,6 +71,8 @@ class Mutator:
             return binary.quic(chance), second
         if kind < 0.1:
             return binary.dns(chance), second
+        if kind < 0.15:
+            return ipsec.ipsec(chance), second
         if kind < 0.55:
             return seeds.mutated_conversation(self.conversations, chance), second
         return mutations.mutate_file(self.files[chance.choice(self.names)], self.files[chance.choice(self.names)], chance), second
@@ -168,7 +170,7 @@ def main() -> None:
     canary()
     from pcapsec.streams.warm import load_kernels
 
-    load_kernels()
+    load_kernels(rare=True)
     corpus = os.environ.get("PCAPSEC_CORPUS")
     mutator = Mutator(given.seed, Path(corpus) / "captures" if corpus else None)
     if given.only is not None:

@@ -44,7 +44,7 @@ def kernels():
     """Compiled before anything is timed."""
     from pcapsec.streams.warm import load_kernels
 
-    load_kernels()
+    load_kernels(rare=True)
 
 
 @pytest.fixture

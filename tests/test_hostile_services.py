@@ -46,7 +46,7 @@ def kernels():
     """Compiled before anything is timed."""
     from pcapsec.streams.warm import load_kernels
 
-    load_kernels()
+    load_kernels(rare=True)
 
 
 def cut(data: bytes, side: int = C, size: int = SEGMENT) -> list[tuple[int, bytes]]:

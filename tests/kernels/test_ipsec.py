@@ -233,3 +233,8 @@ def test_openvpn_with_tls_crypt_is_known_on_its_port():
     reset, answer = b"\x38" + SESSION + bytes(range(45)), b"\x40" + SERVERS + bytes(range(57))
     assert tunnels(udp(reset, 40000, 1194), udp(answer, 1194, 40000, back=True)) == [(tables.KIND_OPENVPN, tables.CARRIER_CLEAR, 2, 1)]
     assert tunnels(udp(reset, 40000, 443), udp(answer, 443, 40000, back=True)) == []
+
+
+def test_the_kernel_has_one_signature():
+    conversations(sealed(talk(), associations()))
+    assert len(carriers.examine.signatures) == 1
