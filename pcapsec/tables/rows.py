@@ -64,6 +64,8 @@ def community_id(client_ip: str, client_port: int, server_ip: str, server_port: 
 
 def display_filter(s: Session) -> str:
     """A Wireshark display filter for the conversation: addresses, ports, and the frames of the input that holds its start."""
+    if "esp-null" in getattr(s.like if s.__class__ is RegularSession else s, "encapsulation", ""):  # Wireshark sees what is around it
+        return f"esp && frame.number >= {s.frame}" if s.last_frame < s.frame else f"esp && frame.number in {{{s.frame}..{s.last_frame}}}"
     kind = "ipv6" if ":" in s.client_ip else "ip"
     over = _OVER_UDP.get(s.protocol, "tcp")
     ports = f"{over}.port == {s.client_port} && {over}.port == {s.server_port}" if over in ("tcp", "udp") else over

@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 
 import servers
-from net import CLIENT, SERVER, Lab, need, run
+from net import CLIENT, SERVER, Lab, need, stop
 
 HIDDEN_CLIENT, HIDDEN_SERVER = "10.70.1.1", "10.70.2.1"  # ends of what the tunnel carries
 KEY = "a-shared-key-for-recordings-only"
@@ -20,7 +20,7 @@ def hidden(lab: Lab) -> None:
     for side, address in (("client", HIDDEN_CLIENT), ("server", HIDDEN_SERVER)):
         lab.ip(side, "addr", "add", f"{address}/32", "dev", "lo")
     servers.dovecot(lab, "hidden", [HIDDEN_SERVER])
-    servers.deliver(lab, "hidden", "alice", (lab.work / "lunch.txt").read_text() if (lab.work / "lunch.txt").exists() else "Message-Id: <hidden@example.org>\nSubject: lunch\n\nAt noon?\n")
+    servers.deliver(lab, "hidden", "alice", (lab.work / "letter.txt").read_text())
 
 
 def configuration(name: str, local: str, remote: str, inside: tuple[str, str], *, version: int, ike: str, esp: str, aggressive: bool) -> str:
@@ -83,12 +83,6 @@ class Tunnel:
         return self
 
     def __exit__(self, *_) -> None:
-        from net import stop
-
         for process in self.started:
             stop(process)
             self.lab.processes.remove(process)
-
-
-def version() -> str:
-    return run(CHARON, "--version").strip()

@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenarios
 import scenarios_dns
 import scenarios_domain
+import scenarios_ipsec
 import scenarios_keys
 import scenarios_letters
 import scenarios_rpc
@@ -28,8 +29,8 @@ import scenarios_web
 from net import Lab, RecordingError
 
 COLUMNS = ["file", "about", "software", "sessions", "logins", "messages", "findings", "rpc", "http", "tls", "secrets"]
-SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES + scenarios_stripping.SAMPLES + scenarios_twins.SAMPLES + scenarios_dns.SAMPLES
-SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS | scenarios_stripping.SERVERS | scenarios_twins.SERVERS | scenarios_dns.SERVERS
+SAMPLES = scenarios.SAMPLES + scenarios_rpc.SAMPLES + scenarios_domain.SAMPLES + scenarios_web.SAMPLES + scenarios_tls.SAMPLES + scenarios_keys.SAMPLES + scenarios_letters.SAMPLES + scenarios_stripping.SAMPLES + scenarios_twins.SAMPLES + scenarios_dns.SAMPLES + scenarios_ipsec.SAMPLES
+SERVERS = scenarios.SERVERS | scenarios_rpc.SERVERS | scenarios_domain.SERVERS | scenarios_web.SERVERS | scenarios_tls.SERVERS | scenarios_keys.SERVERS | scenarios_letters.SERVERS | scenarios_stripping.SERVERS | scenarios_twins.SERVERS | scenarios_dns.SERVERS | scenarios_ipsec.SERVERS
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

@@ -3,7 +3,8 @@
     relay.py [--lose N] [--swap N] [--mirror FORMAT]
 
 --lose N: of the frames with TCP payload, drop every Nth (the sender repeats it). --swap N: hold every Nth back until the next one has passed (or 20 ms).
---mirror plain | vlan | qinq | vlan-sides | routed-twice | erspan2 | erspan1 | gretap | gre: each forwarded frame also leaves by to-probe, as the named kind of mirror port sends it.
+--mirror plain | vlan | qinq | vlan-sides | routed-twice | erspan2 | erspan1 | gretap | gre: each forwarded frame also leaves by to-probe, as the named kind of mirror port sends it;
+ah | esp-null | esp-gmac | esp-gcm: as the two hosts, or gateways before them (esp-gmac), would send it with this kind of IPsec.
 It runs in a namespace of its own, where `tc netem` and the tunnel modules, which many kernels lack, are not needed.
 """
 from __future__ import annotations
@@ -74,6 +75,25 @@ def mirrored(frame: bytes, kind: str, number: int, from_client: bool) -> list[by
     raise ValueError(kind)
 
 
+def protection(kind: str):
+    """What puts IPv4 frames into IPsec, one association for each direction, by scapy."""
+    from scapy.layers.inet import IP
+    from scapy.layers.ipsec import AH, ESP, SecurityAssociation
+
+    words = {
+        "ah": (AH, {"auth_algo": "SHA2-256-128", "auth_key": bytes(32)}), "esp-null": (ESP, {"crypt_algo": "NULL", "auth_algo": "HMAC-SHA1-96", "auth_key": bytes(20)}),
+        "esp-gmac": (ESP, {"crypt_algo": "AES-NULL-GMAC", "crypt_key": bytes(20)}), "esp-gcm": (ESP, {"crypt_algo": "AES-GCM", "crypt_key": bytes(20)}),
+    }[kind]
+    gateways = ("10.7.9.1", "10.7.9.2")
+    made = [SecurityAssociation(words[0], spi=spi, **words[1], **({"tunnel_header": IP(src=gateways[side], dst=gateways[1 - side])} if kind == "esp-gmac" else {}))
+            for side, spi in enumerate((0xC0A80001, 0xC0A80002))]
+
+    def protect(frame: bytes, from_client: bool) -> list[bytes]:
+        return [frame[:14] + bytes(made[0 if from_client else 1].encrypt(IP(frame[14:])))] if frame[12:14] == b"\x08\x00" else []
+
+    return protect
+
+
 def tcp_payload(frame: bytes) -> int:
     """Bytes of TCP payload in an IPv4 frame without tags, 0 for anything else."""
     if len(frame) < 54 or frame[12:14] != b"\x08\x00" or frame[23] != 6:
@@ -97,6 +117,7 @@ def main() -> None:
     ask = ask.parse_args()
     client, server, probe = port("to-client"), port("to-server"), port("to-probe")
     other = {client: server, server: client}
+    protect = protection(ask.mirror) if ask.mirror in ("ah", "esp-null", "esp-gmac", "esp-gcm") else None
     held: list[tuple[socket.socket, bytes, float]] = []
     n_mirrored = n_data = 0
     print("ready", flush=True)
@@ -104,7 +125,10 @@ def main() -> None:
     def forward(out: socket.socket, frame: bytes) -> None:
         nonlocal n_mirrored
         out.send(frame)
-        if ask.mirror:
+        if protect is not None:
+            for copy in protect(frame, out is server):
+                probe.send(copy)
+        elif ask.mirror:
             for copy in mirrored(frame, ask.mirror, n_mirrored, out is server):
                 probe.send(copy)
                 n_mirrored += 1
