@@ -37,6 +37,7 @@ CAPTURE = "monday.pcap"
 WORDS = "PIPELINING|SIZE 52428800|ETRN|%sAUTH %s|ENHANCEDSTATUSCODES|8BITMIME|DSN|CHUNKING"
 STRONG, WEAK = ("PLAIN", "LOGIN", "SCRAM-SHA-256"), ("PLAIN", "LOGIN")
 OFFERS = [TlsOffer(legacy_version="TLSv1.2", ja4=f"t13d{number:04d}h2_8daaf6152771_e5627efa2ab1") for number in range(40)]
+ROW = numpy.dtype([("seconds", "f8"), ("kind", "u1"), ("server", "u4"), ("client", "u4"), ("name", "u1"), ("flavour", "u4")])
 # kinds of conversations
 UPGRADED, PLAIN, LOOKED, BARE, LOOKED_BARE, BROKEN, CUT, REFUSED, IMAPS, IMAP, SUBMISSION, RELAYED, WEAK_BARE = range(13)
 
@@ -45,20 +46,21 @@ class Plan:
     """Which conversations there are, in columns, and what must be found among them.
 
     Attributes:
-        rows: (seconds, kind, server, client, name, flavour) of each; the number of a row is the conversation's id.
+        rows: seconds, kind, server, client, name, flavour of each, as a structured array; the number of a row is the conversation's id.
         planted: (rule_id, number of the conversation that the finding points at).
     """
 
     def __init__(self, n_sessions: int, n_servers: int, seed: int):
         self.rng = numpy.random.default_rng(seed)
-        self.rows: list[tuple[float, int, int, int, int, int]] = []
+        self._cases: list[tuple[float, int, int, int, int, int]] = []
         self.planted: list[tuple[str, int]] = []
         self._server, self._client = 0, 1 << 24
         n_each = max(1, n_sessions // 2500)
         for number in range(n_each):
             for case in (_fallbacks, _offers, _blocked, _downgraded, _regressions, _beside_tls, _mixtures, _hops, _innocent):
                 case(self, number)
-        self._traffic(n_sessions - len(self.rows), n_servers - self._server)
+        self.rows = numpy.concatenate([numpy.array(self._cases, dtype=ROW), self._traffic(n_sessions - len(self._cases), n_servers - self._server)])
+        del self._cases
 
     def server(self) -> int:
         self._server += 1
@@ -70,22 +72,23 @@ class Plan:
 
     def add(self, seconds: float, kind: int, server: int, client: int, name: int = 0, flavour: int = 0, finds: tuple[str, ...] = ()) -> None:
         for rule_id in finds:
-            self.planted.append((rule_id, len(self.rows)))
-        self.rows.append((seconds, kind, server, client, name, flavour))
+            self.planted.append((rule_id, len(self._cases)))
+        self._cases.append((seconds, kind, server, client, name, flavour))
 
     def begin(self) -> float:
         """A time that leaves a case room until the end."""
         return float(self.rng.uniform(0, 6 * DAY))
 
-    def _traffic(self, n: int, n_servers: int) -> None:
+    def _traffic(self, n: int, n_servers: int) -> numpy.ndarray:
         """Conversations that have nothing to tell: each server has its way, some are asked much more often than others."""
         first = self._server + 1
         popularity = 1 / numpy.arange(1, n_servers + 1) ** 0.7
         servers = self.rng.choice(n_servers, size=n, p=popularity / popularity.sum())
-        clients, times, flavours = self.rng.integers(0, 50_000, size=n), self.rng.uniform(0, 7 * DAY, size=n), self.rng.integers(0, 1 << 16, size=n)
         ways = numpy.array([UPGRADED] * 12 + [BARE] * 2 + [IMAPS] * 4 + [SUBMISSION] * 2)
-        kinds = ways[servers % len(ways)]
-        self.rows += zip(times.tolist(), kinds.tolist(), (first + servers).tolist(), clients.tolist(), [0] * n, flavours.tolist())
+        rows = numpy.zeros(n, dtype=ROW)
+        rows["client"], rows["seconds"], rows["flavour"] = self.rng.integers(0, 50_000, size=n), self.rng.uniform(0, 7 * DAY, size=n), self.rng.integers(0, 1 << 16, size=n)
+        rows["server"], rows["kind"] = first + servers, ways[servers % len(ways)]
+        return rows
 
 
 def _fallbacks(plan: Plan, number: int) -> None:
@@ -217,14 +220,13 @@ def made(number: int, row: tuple[float, int, int, int, int, int]) -> Session:
 
 def batches(plan: Plan, job: int, jobs: int) -> Iterator[list[Session]]:
     """A worker's share, in order of time: the pairs of addresses that are its own."""
-    batch = []
-    for number in numpy.argsort(numpy.array([row[0] for row in plan.rows]), kind="stable").tolist():
-        row = plan.rows[number]
-        if (row[2] * 2654435761 ^ row[3] * 40503) % jobs == job:
-            batch.append(made(number, row))
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
+    rows, batch = plan.rows, []
+    mine = numpy.flatnonzero((rows["server"].astype("i8") * 2654435761 ^ rows["client"].astype("i8") * 40503) % jobs == job)
+    for number in mine[numpy.argsort(rows["seconds"][mine], kind="stable")]:
+        batch.append(made(int(number), rows[number].item()))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
     yield batch
 
 
@@ -240,10 +242,10 @@ def remembered(plan: Plan, job: int, jobs: int) -> tuple[Visits, float]:
 
 
 def judged(memories: list[Visits]) -> list[tuple[str, int]]:
-    """What the rules find in what workers remember: (rule_id, number of the conversation)."""
+    """What the rules find in what workers remember, which is used up: (rule_id, number of the conversation)."""
     judge = Judge(now_ns=BEGIN_NS)
-    for memory in memories:
-        judge.site.collected.visits.merge(memory)
+    while memories:  # what was merged goes
+        judge.site.collected.visits.merge(memories.pop(0))
     findings = [finding for finding in judge.capture([Capture(name=CAPTURE)]) if finding.rule.id in RULES]
     if judge.faults:
         raise RuntimeError(judge.fault_log)
@@ -253,7 +255,6 @@ def judged(memories: list[Visits]) -> list[tuple[str, int]]:
 def run(n_sessions: int, n_servers: int, seed: int) -> dict[str, Any]:
     """The whole, in two processes and this one."""
     plan = Plan(n_sessions, n_servers, seed)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the plan is not part of the work
     files, children = [], []
     for job in range(2):
         file = tempfile.TemporaryFile()
@@ -284,10 +285,10 @@ def run(n_sessions: int, n_servers: int, seed: int) -> dict[str, Any]:
     rules_s = time.process_time() - begin
     planted, seen = Counter(sorted(plan.planted)), Counter(found)
     return {
-        "sessions": len(plan.rows), "servers": len({row[2] for row in plan.rows}), "take_s": round(max(takes), 2), "take_us": round(sum(takes) / len(plan.rows) * 1e6, 2),
+        "sessions": len(plan.rows), "servers": len(numpy.unique(plan.rows["server"])), "take_s": round(max(takes), 2), "take_us": round(sum(takes) / len(plan.rows) * 1e6, 2),
         "hand_over_s": round(max(dumps), 2), "merge_and_rules_s": round(rules_s, 2),
         "merge_and_rules_wall_s": round(time.perf_counter() - begin_wall, 2), "seconds": round(max(takes) + max(dumps) + rules_s, 2),
-        "peak_bytes": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)), "of_it_plan_bytes": 1024 * 3 * base,
+        "peak_bytes": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)),
         "planted": dict(sorted(Counter(rule_id for rule_id, _ in plan.planted).items())), "found": dict(sorted(Counter(rule_id for rule_id, _ in found).items())),
         "missing": sorted((planted - seen).elements())[:20], "invented": sorted((seen - planted).elements())[:20]}
 
