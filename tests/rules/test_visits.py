@@ -139,8 +139,8 @@ def test_regular_sessions(session):
     web = session("tls", service="https", tls_mode="implicit", tls=tls(), server_port=443)
     visits = Visits()
     for n in range(4):
-        visits.take(RegularSession((like, web)[n % 2], "%016x" % n, "b.pcap", START + n, START + n + 10**9, 5, 9, "192.0.2.1", 50000 + n, "203.0.113.9", 1, 1, 700, 800, 1, 1, 100, 5,
-                                   START, None, (), None))
+        visits.take(RegularSession((like, web)[n % 2], "%016x" % n, "b.pcap", START + n, START + n + 10**9, 5, 9, "192.0.2.1", 50000 + n, "203.0.113.9", 1, 1, 700, 800, 1, 1, 100, None, None,
+                                   None, 5, START, None, (), None))
     assert [visits.look_up(row)[:10] for row in visits.rows()] == [
         (START + n, START + n + 10**9, "%016x" % n, "b.pcap", 5, 9, "192.0.2.1", 50000 + n, "203.0.113.9", 993) for n in (0, 2)]
     assert all(visits.look_up(row).name == "mx.example.com" for row in visits.rows())
