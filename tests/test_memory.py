@@ -22,7 +22,7 @@ CLIENT, SERVER = 0, 1
 MEASURE = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 SYNS, IDLE = 200_000, 50_000
 WINDOW_MB = 12  # what a first full window touches more than a small capture does: the window itself and its rows
-PER_IDLE_BYTES = 128 + 3 * (64 + 128) + 16  # a flow, up to three kept segments with their bytes, its share of the index
+PER_IDLE_BYTES = 128 + 3 * (64 + 128) + 16 + 140  # a flow, up to three kept segments with their bytes, its share of the index, what is remembered of it to compare
 ROWS_MB = 48  # rows put aside and sorted, with Python's overhead
 
 
